@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NATIVE := $(wildcard src/deepcuts/kernels/*.c)
+WORKERS ?= 2
+
+.PHONY: help demo test lint format bench clean
+help:
+	@echo "make demo   set up and run the whole journey on a planted world (3 minutes, no download but packages)"
+	@echo "make test   set up and run all tests"
+	@echo "make lint   style and types        make format   put the style right"
+	@echo "make bench  side by side with the libraries people use today"
+
+$(VENV)/.run: pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deepcuts needs Python 3.11 or newer, this is "+sys.version.split()[0]+": make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing deepcuts into $(VENV) (a minute or two the first time)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(PIP) -e '.[dev,peers]'
+	@touch $@
+
+demo: $(VENV)/.run
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash runs/demo.sh demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/als.py
+
+clean:
+	rm -rf demo build work src/*.egg-info

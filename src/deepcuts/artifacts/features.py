@@ -1,0 +1,94 @@
+"""What songs sound like, frame by frame."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepcuts import store
+from deepcuts.artifacts.vocabulary import Vocabulary
+from deepcuts.checks import check_shape
+from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the songs sound like: for each a row of frames.
+
+    Attributes:
+        songs: the songs that have features.
+        frames: [n_frames of all songs, n_channels] float16 or float32, song after song; usually mapped from disk.
+        starts: int64 [n_songs + 1]: song i has the frames starts[i] to starts[i + 1].
+        kind: "logmel", "echonest", ... the way they were made; encoders refuse features of another kind.
+        settings: that made them (frame_rate in frames a second, n_channels, ...).
+    """
+
+    songs: Vocabulary
+    frames: np.ndarray
+    starts: np.ndarray
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_shape("starts", self.starts, [len(self.songs) + 1])
+        check_shape("frames", self.frames, [int(self.starts[-1]), None])
+
+    def __getitem__(self, song: int) -> np.ndarray:
+        """The frames [n_frames, n_channels] of the song at a position."""
+        return self.frames[self.starts[song] : self.starts[song + 1]]
+
+    @property
+    def n_channels(self) -> int:
+        """Values in a frame."""
+        return self.frames.shape[1]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Frames of each song [n_songs]."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def recipe(self) -> str:
+        """A hash of how the features were made: equal recipes may be mixed."""
+        return store.fingerprint(self.kind, repr(sorted(self.settings.items())))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of ids, lengths, recipe and a sample of the numbers (the first and last frame of each song)."""
+        ends = (
+            self.frames[np.maximum(np.stack([self.starts[:-1], self.starts[1:] - 1]), 0).ravel()]
+            if len(self.songs)
+            else self.frames
+        )
+        return store.fingerprint(self.songs.fingerprint, self.starts.astype(np.int64), self.recipe, np.asarray(ends))
+
+    def save(self, folder: Path | str, *, parents: Mapping[str, str] | None = None) -> None:
+        """Write the folder, whole or not at all."""
+        with writing(folder) as scratch:
+            save_array(scratch, "frames", self.frames)
+            self.save_index(scratch, parents)
+
+    def save_index(self, scratch: Path, parents: Mapping[str, str] | None = None) -> None:
+        """Write everything but frames.npy, which may have been streamed to `scratch` already."""
+        self.songs.save(scratch, "songs")
+        save_array(scratch, "starts", self.starts.astype(np.int64))
+        shape = {"n_songs": len(self.songs), "n_frames": int(self.starts[-1]), "n_channels": self.n_channels}
+        settings = {"kind": self.kind, **self.settings}
+        write_meta(scratch, Meta("features", self.fingerprint, parents or {}, settings, shape))
+
+    @staticmethod
+    def load(folder: Path | str) -> "Features":
+        """Open the folder; frames stay on disk until touched.
+
+        Raises:
+            ArtifactError: missing, half-written, damaged or of another kind.
+        """
+        folder = Path(folder)
+        meta = read_meta(folder, "features")
+        settings = dict(meta.settings)
+        kind = str(settings.pop("kind"))
+        frames = load_array(folder, "frames", mapped=True)
+        return Features(Vocabulary.load(folder, "songs", "song"), frames, load_array(folder, "starts"), kind, settings)

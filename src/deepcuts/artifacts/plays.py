@@ -1,0 +1,199 @@
+"""Who played what, how often."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from deepcuts import store
+from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
+from deepcuts.checks import check_shape
+from deepcuts.errors import InputError
+from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Who played what, how often.
+
+    Attributes:
+        users, songs: the outside ids of rows and columns.
+        counts: plays r_ui [n_users, n_songs], CSR float32; every stored entry is positive and finite.
+        songs_table: one row a song in order, `song_id` first, then whatever the source says (artist, title, ...).
+        first_played: unix seconds int64 [n_stored], aligned with `counts.data`; None when the source has no time.
+        settings: how it was read.
+    """
+
+    users: Vocabulary
+    songs: Vocabulary
+    counts: sparse.csr_array
+    songs_table: pl.DataFrame
+    first_played: np.ndarray | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_shape("plays", self.counts, [len(self.users), len(self.songs)])
+        if not self.counts.nnz:
+            raise InputError("plays: there is not one play. Check the file and the column names.")
+        bad = ~(np.isfinite(self.counts.data) & (self.counts.data > 0))
+        if bad.any():
+            at = int(np.flatnonzero(bad)[0])
+            row = int(np.searchsorted(self.counts.indptr, at, side="right") - 1)
+            raise InputError(
+                f"plays[{self.users[row]!r}, {self.songs[self.counts.indices[at]]!r}] = {self.counts.data[at]}: "
+                "expected a positive finite count. Leave unplayed songs out."
+            )
+        if not (self.songs_table["song_id"] == self.songs.ids).all():
+            raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_users, n_songs)."""
+        return len(self.users), len(self.songs)
+
+    @property
+    def n_plays(self) -> int:
+        """Stored (user, song) pairs, whatever their counts."""
+        return int(self.counts.nnz)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of who played what how often."""
+        c = self.counts
+        return store.fingerprint(
+            self.users.fingerprint,
+            self.songs.fingerprint,
+            c.indptr.astype(np.int64),
+            c.indices.astype(np.int64),
+            c.data,
+        )
+
+    @staticmethod
+    def from_pairs(
+        user_ids: Sequence[str] | pl.Series,
+        song_ids: Sequence[str] | pl.Series,
+        counts: np.ndarray | Sequence[float] | pl.Series,
+        *,
+        first_played: np.ndarray | pl.Series | None = None,
+        songs_table: pl.DataFrame | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> "Plays":
+        """Plays from (user, song, count) rows in any order; rows of the same pair are summed.
+
+        Users and songs are put in the order of their ids, so the order of rows does not matter.
+
+        Args:
+            first_played: unix seconds [n_rows]; the earliest of a pair is kept.
+            songs_table: extra columns by `song_id`; songs without plays are left out.
+        """
+        columns: dict[str, Any] = {
+            "user_id": pl.Series(values=user_ids, dtype=pl.String) if not isinstance(user_ids, pl.Series) else user_ids,
+            "song_id": pl.Series(values=song_ids, dtype=pl.String) if not isinstance(song_ids, pl.Series) else song_ids,
+            "count": pl.Series(values=np.asarray(counts, dtype=np.float64)),
+        }
+        if first_played is not None:
+            columns["first"] = pl.Series(values=np.asarray(first_played, dtype=np.int64))
+        rows = pl.DataFrame({name: column.rename(name) for name, column in columns.items()})
+        users = Vocabulary(rows["user_id"].unique().sort(), "user")
+        songs = Vocabulary(rows["song_id"].unique().sort(), "song")
+        coded = rows.select(
+            user=pl.Series(users.find(rows["user_id"])),
+            song=pl.Series(songs.find(rows["song_id"])),
+            count=rows["count"],
+            **({"first": rows["first"]} if "first" in rows.columns else {}),
+        )
+        wanted = [pl.col("count").sum()] + ([pl.col("first").min()] if "first" in coded.columns else [])
+        pairs = coded.group_by("user", "song").agg(wanted).sort("user", "song")
+        indptr = np.searchsorted(pairs["user"].to_numpy(), np.arange(len(users) + 1))
+        matrix = sparse.csr_array(
+            (pairs["count"].to_numpy().astype(np.float32), pairs["song"].to_numpy().astype(np.int32), indptr),
+            shape=(len(users), len(songs)),
+        )
+        return Plays(
+            users,
+            songs,
+            matrix,
+            complete_songs_table(songs, songs_table),
+            pairs["first"].to_numpy().copy() if "first" in pairs.columns else None,
+            settings or {},
+        )
+
+    def take_songs(self, songs: np.ndarray) -> "Plays":
+        """The plays of some songs (positions, in the order given); every user stays, even without plays left."""
+        songs = np.asarray(songs, dtype=np.int64)
+        first = self.first_played
+        if first is not None:
+            marks = sparse.csr_array(
+                (np.arange(1, self.n_plays + 1), self.counts.indices, self.counts.indptr), self.shape
+            )
+            first = first[marks[:, songs].data - 1]
+        table = self.songs_table[songs]
+        return replace(
+            self,
+            songs=self.songs.take(songs),
+            counts=self.counts[:, songs],
+            songs_table=table,
+            first_played=first,
+        )
+
+    def save(self, folder: Path | str, *, parents: Mapping[str, str] | None = None) -> None:
+        """Write the folder, whole or not at all."""
+        with writing(folder) as scratch:
+            self.users.save(scratch, "users")
+            self.songs_table.write_parquet(scratch / "songs.parquet")
+            save_array(scratch, "count", self.counts.data.astype(np.float32))
+            save_array(scratch, "song", self.counts.indices.astype(np.int32))
+            save_array(scratch, "user_start", self.counts.indptr.astype(np.int64))
+            if self.first_played is not None:
+                save_array(scratch, "first_played", self.first_played)
+            shape = {"n_users": len(self.users), "n_songs": len(self.songs), "n_plays": self.n_plays}
+            write_meta(scratch, Meta("plays", self.fingerprint, parents or {}, self.settings, shape))
+
+    @staticmethod
+    def load(folder: Path | str) -> "Plays":
+        """Read the folder.
+
+        Raises:
+            ArtifactError: missing, half-written, damaged or of another kind.
+        """
+        folder = Path(folder)
+        meta = read_meta(folder, "plays")
+        table = read_parquet(folder / "songs.parquet")
+        users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
+        parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
+        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
+        first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
+        return Plays(users, songs, counts, table, first, meta.settings)
+
+
+def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.DataFrame:
+    """One row a song in the order of `songs`, `song_id` first; songs that `table` does not know get nulls."""
+    own = pl.DataFrame({"song_id": songs.ids})
+    if table is None:
+        return own
+    return own.join(
+        table.unique("song_id", keep="first", maintain_order=True),
+        on="song_id",
+        how="left",
+        maintain_order="left",
+    )
+
+
+def plays_before(plays: Plays, cutoff: int) -> Plays:
+    """The plays of pairs first played before `cutoff` (unix seconds); users and songs keep their places.
+
+    Raises:
+        InputError: the plays have no times.
+    """
+    if plays.first_played is None:
+        raise InputError("plays: have no times, so they cannot be cut at one. Read them with a time column.")
+    old = plays.first_played < cutoff
+    rows = np.repeat(np.arange(len(plays.users)), np.diff(plays.counts.indptr))[old]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(plays.users)))])
+    counts = sparse.csr_array((plays.counts.data[old], plays.counts.indices[old], indptr), plays.shape)
+    return replace(plays, counts=counts, first_played=plays.first_played[old])

@@ -1,0 +1,48 @@
+"""What people call the songs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import sparse
+
+from deepcuts import store
+from deepcuts.artifacts.vocabulary import Vocabulary
+from deepcuts.checks import check_shape
+from deepcuts.store import Meta, read_meta, write_meta, writing
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What people call the songs.
+
+    Attributes:
+        weights: [n_songs, n_tags] CSR float32, > 0 where a song has a tag.
+    """
+
+    songs: Vocabulary
+    tags: Vocabulary
+    weights: sparse.csr_array
+
+    def __post_init__(self) -> None:
+        check_shape("tags", self.weights, [len(self.songs), len(self.tags)])
+
+    def save(self, folder: Path | str) -> None:
+        """Write a tidy `tags.parquet` (song_id, tag_id, weight) with the two vocabularies."""
+        rows = self.weights.tocoo()
+        with writing(folder) as scratch:
+            self.songs.save(scratch, "songs")
+            self.tags.save(scratch, "tags")
+            sparse.save_npz(scratch / "weights.npz", sparse.csr_matrix(self.weights))
+            shape = {"n_songs": len(self.songs), "n_tags": len(self.tags), "n_weights": int(rows.nnz)}
+            write_meta(
+                scratch,
+                Meta("tags", store.fingerprint(self.songs.fingerprint, self.tags.fingerprint), shape=shape),
+            )
+
+    @staticmethod
+    def load(folder: Path | str) -> "Tags":
+        """Read the folder."""
+        folder = Path(folder)
+        read_meta(folder, "tags")
+        weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
+        return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)

@@ -1,0 +1,103 @@
+"""Outside ids ↔ positions."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from deepcuts import store
+from deepcuts.checks import did_you_mean
+from deepcuts.errors import ArtifactError, InputError
+
+
+class Vocabulary:
+    """Outside ids in a fixed order: `ids[position]` is a text, unique and not empty.
+
+    Args:
+        ids: the names, in order of position.
+        noun: "user", "song" or "tag", for messages and column names.
+    Raises:
+        InputError: an id is missing, empty or there twice.
+    """
+
+    def __init__(self, ids: Iterable[str] | pl.Series, noun: str = "song") -> None:
+        self.noun = noun
+        series = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
+        self.ids = series.cast(pl.String).rename(f"{noun}_id").rechunk()
+        if self.ids.null_count() or (self.ids == "").any():
+            raise InputError(f"a {noun} id is empty. Every {noun} needs a name.")
+        if self.ids.n_unique() != len(self.ids):
+            twice = self.ids.filter(self.ids.is_duplicated())[0]
+            raise InputError(f"{noun} id {twice!r} stands twice. Ids must be unique.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and len(self) == len(other) and bool((self.ids == other.ids).all())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, position: int) -> str:
+        return self.ids[int(position)]
+
+    def __contains__(self, one_id: str) -> bool:
+        return bool(self.find([one_id])[0] >= 0)
+
+    @cached_property
+    def _table(self) -> pl.DataFrame:
+        return pl.DataFrame({"id": self.ids, "position": np.arange(len(self), dtype=np.int64)})
+
+    def find(self, ids: Iterable[str] | pl.Series) -> np.ndarray:
+        """Positions [n] of ids, -1 for those unknown."""
+        asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
+        joined = pl.DataFrame({"id": asked.cast(pl.String)}).join(
+            self._table, on="id", how="left", maintain_order="left"
+        )
+        return joined["position"].fill_null(-1).to_numpy().copy()
+
+    def positions(self, ids: Iterable[str] | pl.Series, where: str = "") -> np.ndarray:
+        """Positions [n] of ids.
+
+        Raises:
+            InputError: an id is unknown (names it, how many there are, and a near miss).
+        """
+        asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
+        found = self.find(asked)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            first = str(asked[int(missing[0])])
+            hint = did_you_mean(first, self.ids.head(100_000).to_list())
+            head = f"{where}: " if where else ""
+            raise InputError(
+                f"{head}unknown {self.noun} id {first!r} ({len(missing)} of {len(asked)} ids are unknown).{hint}"
+            )
+        return found
+
+    def take(self, positions: np.ndarray) -> "Vocabulary":
+        """The vocabulary of some positions, in the order given."""
+        return Vocabulary(self.ids.gather(np.asarray(positions, dtype=np.int64)), self.noun)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the ids in order."""
+        return store.fingerprint("\x00".join(self.ids.to_list()))
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write `name.parquet`, one column `{noun}_id`."""
+        pl.DataFrame({f"{self.noun}_id": self.ids}).write_parquet(folder / f"{name}.parquet")
+
+    @staticmethod
+    def load(folder: Path, name: str, noun: str) -> "Vocabulary":
+        """Read `name.parquet`."""
+        return Vocabulary(read_parquet(folder / f"{name}.parquet")[f"{noun}_id"], noun)
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Read a parquet file of an artifact."""
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error

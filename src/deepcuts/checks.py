@@ -1,0 +1,64 @@
+"""Refuse wrong input at the door, with a message that says what to do."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from deepcuts.errors import InputError
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """` Did you mean 'n_factors'?` for a near miss, else the list of what is allowed."""
+    options = sorted(allowed)
+    near = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    shown = ", ".join(options[:20]) + (", ..." if len(options) > 20 else "")
+    return f" Allowed: {shown}."
+
+
+def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:
+    """Refuse an array of another shape; `None` in `expected` allows any length on that axis.
+
+    Raises:
+        InputError: names both shapes, and says so when the array looks transposed.
+    """
+    found = tuple(array.shape)
+    if len(found) == len(expected) and all(e is None or e == n for e, n in zip(expected, found, strict=True)):
+        return
+    wanted = ", ".join("any" if e is None else str(e) for e in expected)
+    message = f"{name} has shape {list(found)}, expected [{wanted}]."
+    if len(found) == 2 and found[::-1] == tuple(expected):
+        message += " It looks transposed: users come first, then songs."
+    raise InputError(message)
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity; the message names the first place.
+
+    A score that is not a number sorts anywhere and still gives a plausible AUC, so it must never pass.
+    """
+    good = np.isfinite(array)
+    if good.all():
+        return
+    first = np.argwhere(~good)[0].tolist()
+    n_bad = int(good.size - np.count_nonzero(good))
+    raise InputError(
+        f"{name}{first} = {array[tuple(first)]}: {n_bad} of {good.size} values are not finite. "
+        "Look for zero-norm vectors, a diverged fit or silence upstream."
+    )
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse a fraction outside (0, 1)."""
+    if not 0 < value < 1:
+        raise InputError(f"{name} = {value}: expected a fraction strictly between 0 and 1.")
+
+
+def check_same_length(**arrays: Sequence | np.ndarray) -> None:
+    """Refuse columns of different lengths, naming each."""
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise InputError(f"The columns differ in length: {told}.")

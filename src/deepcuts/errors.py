@@ -1,0 +1,47 @@
+"""Every way deepcuts refuses to go on: one kind of error for each thing a person can do about it.
+
+A message says where = what was found: what is allowed. What to do. For example
+`plays has shape [7, 4], expected [4, 7]. It looks transposed: pass plays.T.`
+"""
+
+
+class DeepcutsError(Exception):
+    """Something a person can mend. The command line prints it as one line and leaves with `exit_code`."""
+
+    exit_code = 1
+
+
+class SettingError(DeepcutsError):
+    """A setting or option is unknown, of the wrong type or out of range. Change the setting."""
+
+    exit_code = 2
+
+
+class InputError(DeepcutsError):
+    """The data is wrong: a bad count, a missing column, an unknown id. Mend the data."""
+
+    exit_code = 3
+
+
+class ArtifactError(DeepcutsError):
+    """A folder is missing, half-written, of another kind or made with other settings. Make it again."""
+
+    exit_code = 4
+
+
+class LeakageError(DeepcutsError):
+    """Plays of test songs reached something that was learned. The evaluation would be worthless."""
+
+    exit_code = 5
+
+
+class ResourceError(DeepcutsError):
+    """The machine refuses: disk full, file unreadable, decoder missing. Mend the machine."""
+
+    exit_code = 6
+
+
+class QuarantineError(DeepcutsError):
+    """The work is done and saved, but some inputs were set aside; the report names each with its reason."""
+
+    exit_code = 7

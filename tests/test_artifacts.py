@@ -1,0 +1,171 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from deepcuts.artifacts import TEST, TRAIN, VALIDATION, Factors, Features, Plays, Ranking, Split, Tags, Vocabulary
+from deepcuts.errors import ArtifactError, InputError
+
+ROWS = [("bo", "s2", 3), ("al", "s1", 1), ("bo", "s2", 2), ("al", "s3", 4), ("cy", "s1", 1)]
+
+
+def plays(**more: object) -> Plays:
+    users, songs, counts = zip(*ROWS, strict=True)
+    return Plays.from_pairs(users, songs, counts, **more)  # type: ignore[arg-type]
+
+
+def test_pairs_are_summed_and_put_in_the_order_of_their_ids() -> None:
+    got = plays(first_played=np.array([50, 10, 40, 30, 20]))
+    assert got.users.ids.to_list() == ["al", "bo", "cy"]
+    assert got.counts.toarray().tolist() == [[1, 0, 4], [0, 5, 0], [1, 0, 0]]
+    assert got.first_played is not None
+    assert got.first_played.tolist() == [10, 30, 40, 20]
+
+
+@given(st.permutations(range(len(ROWS))))
+def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
+    users, songs, counts = zip(*[ROWS[i] for i in order], strict=True)
+    assert Plays.from_pairs(users, songs, counts).fingerprint == plays().fingerprint
+
+
+def test_plays_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
+    table = pl.DataFrame({"song_id": ["s3", "s1", "s2", "s9"], "artist": ["C", "A", "B", "Z"]})
+    before = plays(first_played=np.array([50, 10, 40, 30, 20]), songs_table=table, settings={"reader": "table"})
+    before.save(tmp_path / "p")
+    after = Plays.load(tmp_path / "p")
+    assert after.fingerprint == before.fingerprint
+    assert after.songs_table.rows() == [("s1", "A"), ("s2", "B"), ("s3", "C")]
+    assert after.settings == {"reader": "table"}
+    assert after.first_played is not None
+    assert before.first_played is not None
+    assert (after.first_played == before.first_played).all()
+
+
+def test_taking_songs_keeps_users_and_times() -> None:
+    got = plays(first_played=np.array([50, 10, 40, 30, 20])).take_songs(np.array([2, 0]))
+    assert got.counts.toarray().tolist() == [[4, 1], [0, 0], [0, 1]]
+    assert got.first_played is not None
+    assert got.first_played[got.counts.indptr[0] : got.counts.indptr[1]].tolist() == [
+        {0: 30, 1: 10}[int(s)] for s in got.counts.indices[:2]
+    ]
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_count_that_is_not_positive_is_refused(bad: float) -> None:
+    counts = sparse.csr_array(([1.0, bad], ([0, 1], [0, 1])), shape=(2, 2), dtype=np.float32)
+    users, songs = Vocabulary(["a", "b"], "user"), Vocabulary(["x", "y"])
+    with pytest.raises(InputError, match=r"plays\['b', 'y'\].*positive finite"):
+        Plays(users, songs, counts, pl.DataFrame({"song_id": ["x", "y"]}))
+
+
+def test_a_transposed_matrix_is_refused() -> None:
+    users, songs = Vocabulary(["a"], "user"), Vocabulary(["x", "y"])
+    with pytest.raises(InputError, match=r"plays has shape \[2, 1\], expected \[1, 2\]. It looks transposed"):
+        Plays(users, songs, sparse.csr_array(np.ones((2, 1))), pl.DataFrame({"song_id": ["x", "y"]}))
+
+
+def test_no_plays_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="not one play"):
+        Plays.from_pairs([], [], [])
+
+
+def test_unknown_ids_are_named_with_a_near_miss() -> None:
+    names = Vocabulary(["radiohead", "portishead"], "song")
+    assert names.find(["portishead", "blur"]).tolist() == [1, -1]
+    with pytest.raises(InputError, match=r"top: unknown song id 'radiohaed' \(1 of 2 .*Did you mean 'radiohead'"):
+        names.positions(["portishead", "radiohaed"], where="top")
+
+
+def test_ids_must_be_unique_and_present() -> None:
+    with pytest.raises(InputError, match="stands twice"):
+        Vocabulary(["a", "a"])
+    with pytest.raises(InputError, match="user id is empty"):
+        Vocabulary(["a", ""], "user")
+
+
+def test_ids_are_texts_even_when_they_look_like_numbers() -> None:
+    assert Vocabulary(["007", "7"]).find(["7", "007"]).tolist() == [1, 0]
+
+
+def a_split() -> Split:
+    return Split(plays().songs, np.array([TRAIN, TEST, VALIDATION], dtype=np.int8), np.arange(3))
+
+
+def test_learning_plays_hold_no_test_song(tmp_path: Path) -> None:
+    a_split().save(tmp_path / "s")
+    learned = Split.load(tmp_path / "s").learning_plays(plays())
+    assert learned.songs.ids.to_list() == ["s1", "s3"]
+    assert learned.n_plays == 3
+
+
+def test_a_time_split_hides_later_plays_of_old_songs_too() -> None:
+    timed = plays(first_played=np.array([50, 10, 40, 30, 20]))
+    split = Split(timed.songs, np.array([TRAIN, TEST, TRAIN], dtype=np.int8), np.arange(3), {"cutoff": 25})
+    assert split.learning_plays(timed).counts.toarray().tolist() == [[1, 0], [0, 0], [1, 0]]
+
+
+def test_the_inner_split_tests_on_validation_songs() -> None:
+    inner, inner_plays = a_split().inner(plays())
+    assert inner.test_songs.ids.to_list() == ["s3"]
+    assert inner_plays.songs.ids.to_list() == ["s1", "s3"]
+
+
+def test_a_split_of_other_plays_is_refused() -> None:
+    with pytest.raises(InputError, match="Split these plays again"):
+        a_split().learning_plays(plays().take_songs(np.array([0, 1])))
+
+
+def test_an_edited_split_is_noticed(tmp_path: Path) -> None:
+    a_split().save(tmp_path / "s")
+    other = Split(plays().songs, np.array([TRAIN, TRAIN, TEST], dtype=np.int8), np.arange(3))
+    other.save(tmp_path / "o")
+    (tmp_path / "s" / "split.parquet").write_bytes((tmp_path / "o" / "split.parquet").read_bytes())
+    with pytest.raises(ArtifactError, match=r"Half-written|do not match the hash"):
+        Split.load(tmp_path / "s")
+
+
+def test_factors_come_back_with_whichever_side_they_have(tmp_path: Path) -> None:
+    users, songs = plays().users, plays().songs
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3, 4)).astype(np.float32)
+    whole = Factors(users, rows, songs, rows + 1, learned_from=songs, n_listeners=np.array([2, 1, 1]))
+    whole.save(tmp_path / "w")
+    got = Factors.load(tmp_path / "w")
+    assert got.fingerprint == whole.fingerprint
+    assert got.learned_from == songs
+    Factors(None, None, songs, rows).save(tmp_path / "p")
+    assert Factors.load(tmp_path / "p").users is None
+
+
+def test_factors_that_are_not_numbers_are_refused() -> None:
+    rows = np.array([[1.0, np.nan]], dtype=np.float32)
+    with pytest.raises(InputError, match=r"song_factors\[0, 1\] = nan: 1 of 2 values are not finite"):
+        Factors(None, None, Vocabulary(["s"]), rows)
+
+
+def test_features_are_mapped_song_by_song(tmp_path: Path) -> None:
+    frames = np.arange(10, dtype=np.float16).reshape(5, 2)
+    Features(Vocabulary(["a", "b"]), frames, np.array([0, 2, 5]), "logmel", {"rate": 22050}).save(tmp_path / "f")
+    got = Features.load(tmp_path / "f")
+    assert isinstance(got.frames, np.memmap)
+    assert got[1].tolist() == frames[2:].tolist()
+    assert (got.kind, got.settings, got.lengths.tolist()) == ("logmel", {"rate": 22050}, [2, 3])
+
+
+def test_tags_come_back_from_disk(tmp_path: Path) -> None:
+    weights = sparse.csr_array(np.array([[1, 0], [0, 2.0]], dtype=np.float32))
+    Tags(Vocabulary(["a", "b"]), Vocabulary(["rock", "jazz"], "tag"), weights).save(tmp_path / "t")
+    assert (Tags.load(tmp_path / "t").weights.toarray() == weights.toarray()).all()
+
+
+def test_a_ranking_is_a_tidy_table(tmp_path: Path) -> None:
+    song = np.array([[1, 0], [0, -1]], dtype=np.int32)
+    scores = np.array([[2.0, 1.0], [5.0, 0.0]], dtype=np.float32)
+    ranking = Ranking(Vocabulary(["u", "v"], "user"), Vocabulary(["a", "b"]), song, scores)
+    assert ranking.table().rows() == [("u", "b", 2.0, 1), ("u", "a", 1.0, 2), ("v", "a", 5.0, 1)]
+    ranking.save(tmp_path / "r")
+    assert pl.read_parquet(tmp_path / "r" / "ranking.parquet").rows() == ranking.table().rows()
