@@ -114,6 +114,14 @@ def test_the_inner_split_tests_on_validation_songs() -> None:
     assert inner_plays.songs.ids.to_list() == ["s1", "s3"]
 
 
+def test_settings_of_a_time_split_are_chosen_without_a_look_ahead() -> None:
+    timed = plays(first_played=np.array([50, 10, 40, 30, 20]))
+    roles = np.array([TRAIN, TEST, VALIDATION], dtype=np.int8)
+    split = Split(timed.songs, roles, np.arange(3), {"cutoff": 40, "validation_cutoff": 15})
+    inner, inner_plays = split.inner(timed)
+    assert inner.learning_plays(inner_plays).counts.toarray().tolist() == [[1], [0], [0]]
+
+
 def test_a_split_of_other_plays_is_refused() -> None:
     with pytest.raises(InputError, match="Split these plays again"):
         a_split().learning_plays(plays().take_songs(np.array([0, 1])))

@@ -46,6 +46,11 @@ class Features:
         return self.frames.shape[1]
 
     @property
+    def one_frame(self) -> bool:
+        """Every song is one frame, already pooled (their makers mark them so)."""
+        return bool(self.settings.get("one_frame", False))
+
+    @property
     def lengths(self) -> np.ndarray:
         """Frames of each song [n_songs]."""
         return np.diff(self.starts)

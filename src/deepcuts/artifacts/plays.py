@@ -1,6 +1,6 @@
 """Who played what, how often."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from scipy import sparse
 
 from deepcuts import store
 from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
-from deepcuts.checks import check_shape
+from deepcuts.checks import check_same_length, check_shape
 from deepcuts.errors import InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
 
@@ -40,16 +40,13 @@ class Plays:
         check_shape("plays", self.counts, [len(self.users), len(self.songs)])
         if not self.counts.nnz:
             raise InputError("plays: there is not one play. Check the file and the column names.")
-        bad = ~(np.isfinite(self.counts.data) & (self.counts.data > 0))
-        if bad.any():
-            at = int(np.flatnonzero(bad)[0])
-            row = int(np.searchsorted(self.counts.indptr, at, side="right") - 1)
-            raise InputError(
-                f"plays[{self.users[row]!r}, {self.songs[self.counts.indices[at]]!r}] = {self.counts.data[at]}: "
-                "expected a positive finite count. Leave unplayed songs out."
-            )
+        _check_counts(self.counts.data, self._ids_of)
         if not (self.songs_table["song_id"] == self.songs.ids).all():
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
+
+    def _ids_of(self, stored: int) -> tuple[str, str]:
+        row = int(np.searchsorted(self.counts.indptr, stored, side="right") - 1)
+        return self.users[row], self.songs[self.counts.indices[stored]]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,38 +87,32 @@ class Plays:
         Args:
             first_played: unix seconds [n_rows]; the earliest of a pair is kept.
             songs_table: extra columns by `song_id`; songs without plays are left out.
+        Raises:
+            InputError: an empty id, a count that is not positive and finite, columns of different lengths.
         """
-        columns: dict[str, Any] = {
-            "user_id": pl.Series(values=user_ids, dtype=pl.String) if not isinstance(user_ids, pl.Series) else user_ids,
-            "song_id": pl.Series(values=song_ids, dtype=pl.String) if not isinstance(song_ids, pl.Series) else song_ids,
-            "count": pl.Series(values=np.asarray(counts, dtype=np.float64)),
-        }
+        columns: dict[str, Any] = {"user_ids": user_ids, "song_ids": song_ids, "counts": counts}
         if first_played is not None:
-            columns["first"] = pl.Series(values=np.asarray(first_played, dtype=np.int64))
-        rows = pl.DataFrame({name: column.rename(name) for name, column in columns.items()})
-        users = Vocabulary(rows["user_id"].unique().sort(), "user")
-        songs = Vocabulary(rows["song_id"].unique().sort(), "song")
-        coded = rows.select(
-            user=pl.Series(users.find(rows["user_id"])),
-            song=pl.Series(songs.find(rows["song_id"])),
-            count=rows["count"],
-            **({"first": rows["first"]} if "first" in rows.columns else {}),
-        )
-        wanted = [pl.col("count").sum()] + ([pl.col("first").min()] if "first" in coded.columns else [])
-        pairs = coded.group_by("user", "song").agg(wanted).sort("user", "song")
-        indptr = np.searchsorted(pairs["user"].to_numpy(), np.arange(len(users) + 1))
-        matrix = sparse.csr_array(
-            (pairs["count"].to_numpy().astype(np.float32), pairs["song"].to_numpy().astype(np.int32), indptr),
-            shape=(len(users), len(songs)),
-        )
-        return Plays(
-            users,
-            songs,
-            matrix,
-            complete_songs_table(songs, songs_table),
-            pairs["first"].to_numpy().copy() if "first" in pairs.columns else None,
-            settings or {},
-        )
+            columns["first_played"] = first_played
+        check_same_length(**columns)
+        users, user = _encode(user_ids, "user")
+        songs, song = _encode(song_ids, "song")
+        played = np.asarray(counts, dtype=np.float64)
+        n_songs = max(len(songs), 1)
+        key = user * n_songs + song
+        _check_counts(played, lambda at: (users[key[at] // n_songs], songs[key[at] % n_songs]))
+        del user, song  # with 48 million rows every array of this length counts
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else key
+        summed = np.add.reduceat(played[order], start).astype(np.float32)
+        first = None
+        if first_played is not None:
+            first = np.minimum.reduceat(np.asarray(first_played, dtype=np.int64)[order], start)
+        row, column = np.divmod(key[start], n_songs)
+        small = np.int32 if len(start) < 2**31 else np.int64
+        indptr = np.searchsorted(row, np.arange(len(users) + 1)).astype(small)
+        matrix = sparse.csr_array((summed, column.astype(small), indptr), shape=(len(users), len(songs)))
+        return Plays(users, songs, matrix, complete_songs_table(songs, songs_table), first, settings or {})
 
     def take_songs(self, songs: np.ndarray) -> "Plays":
         """The plays of some songs (positions, in the order given); every user stays, even without plays left."""
@@ -169,6 +160,36 @@ class Plays:
         counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
         first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
         return Plays(users, songs, counts, table, first, meta.settings)
+
+
+def _check_counts(counts: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) -> None:
+    """Refuse counts that are not positive and finite; `ids_of` names the user and song of a place."""
+    bad = ~(np.isfinite(counts) & (counts > 0))
+    if bad.any():
+        at = int(np.argmax(bad))
+        user_id, song_id = ids_of(at)
+        raise InputError(
+            f"plays[{user_id!r}, {song_id!r}] = {counts[at]}: expected a positive finite count. "
+            "Leave unplayed songs out."
+        )
+
+
+def _encode(ids: Sequence[str] | pl.Series, noun: str) -> tuple[Vocabulary, np.ndarray]:
+    """The distinct ids in order, and for each row [n_rows] the position of its id, int64.
+
+    Categories give every distinct text a number, but neither dense nor in order: hence the table.
+    """
+    series = ids if isinstance(ids, pl.Series) else pl.Series(values=ids, dtype=pl.String)
+    if series.dtype != pl.Categorical:
+        series = series.cast(pl.String).cast(pl.Categorical)
+    distinct = series.unique()
+    names = distinct.cast(pl.String)
+    order = names.arg_sort()
+    vocabulary = Vocabulary(names.gather(order), noun)
+    numbers = distinct.to_physical().gather(order).to_numpy()
+    table = np.zeros(int(numbers.max()) + 1 if len(numbers) else 0, dtype=np.int64)
+    table[numbers] = np.arange(len(numbers))
+    return vocabulary, table[series.to_physical().to_numpy()]
 
 
 def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.DataFrame:

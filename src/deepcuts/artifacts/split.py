@@ -78,6 +78,8 @@ class Split:
         roles = np.where(self.roles[keep] == VALIDATION, TEST, TRAIN).astype(np.int8)
         inner_plays = self.learning_plays(plays)
         settings = {**self.settings, "plays": inner_plays.fingerprint, "inner": True}
+        if "validation_cutoff" in settings:  # by time: what came after the validation songs is hidden from them too
+            settings["cutoff"] = settings["validation_cutoff"]
         return Split(self.songs.take(keep), roles, self.groups[keep], settings), inner_plays
 
     def save(self, folder: Path | str) -> None:

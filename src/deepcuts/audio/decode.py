@@ -1,0 +1,304 @@
+"""Sound files to mono samples: any format, any rate, any number of channels, in bounded memory.
+
+    decode("song.mp3", rate=22_050)          float32 [n_samples]
+    for block in stream("long.flac"): ...    the same samples, a few seconds at a time
+
+Conventions. Full scale is ±1. Channels are decoded apart and averaged here: FFmpeg's own stereo to mono adds 3 dB.
+Then soxr resamples, as one stream, so the samples do not depend on the length of the blocks.
+
+WAV, AIFF, FLAC and Ogg Vorbis are read by libsndfile; MP3, Opus and whatever libsndfile refuses (m4a, aac, wma) by
+FFmpeg through PyAV. MP3 is not left to libsndfile because it stops early, without a word, when the file has no
+length header and its first frame is a large one; Opus is not, because it calls some sound files malformed midway.
+Where libsndfile gives up midway, FFmpeg goes on. The choice looks at the first bytes of a file, never at its name.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import soxr
+
+from deepcuts.audio.headers import cut_short, xing_frames
+from deepcuts.config import require
+from deepcuts.errors import InputError
+
+SNDFILE_STARTS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff")
+# Containers that know how long they are. The others (raw aac, mp3) only guess from the bit rate.
+HONEST_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "asf", "matroska,webm", "ogg", "flac", "wv", "ape", "aiff", "caf")
+# Encoders pad and headers round: a sound is truncated when more than this share, and this long, is missing.
+MISSING_SHARE, MISSING_SECONDS = 0.02, 0.5
+
+REASONS = ("zero bytes", "not audio", "truncated", "silent", "too short", "not finite", "unreadable")
+
+
+class BadSound(InputError):
+    """A file that gives no features. `reason` is one of `REASONS`; `detail` says more and holds no path."""
+
+    def __init__(self, path: Path | str, reason: str, detail: str) -> None:
+        super().__init__(f"{path}: {reason}: {detail}. Mend or remove the file.")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """What a sound file says about itself.
+
+    Attributes:
+        rate: of the file, Hz.
+        channels: in the file.
+        seconds: the length its header states, or None when it states none or only guesses.
+    """
+
+    rate: int
+    channels: int
+    seconds: float | None
+
+
+def decode(path: Path | str, rate: int = 22_050, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
+    """The samples of a sound file: all channels averaged, resampled, full scale ±1.
+
+    Args:
+        path: any format that libsndfile or FFmpeg reads.
+        rate: wanted, Hz, > 0.
+        start: where to begin, seconds >= 0.
+        seconds: how much to take, > 0; None takes the rest.
+    Returns:
+        float32 [n_samples], about rate * seconds; empty when `start` lies past the end.
+    Raises:
+        BadSound: zero bytes, not audio, truncated, not finite or unreadable.
+    """
+    blocks = list(stream(path, rate, start=start, seconds=seconds))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def stream(
+    path: Path | str,
+    rate: int = 22_050,
+    block_seconds: float = 10.0,
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> Iterator[np.ndarray]:
+    """`decode` in blocks: joined end to end they are exactly its samples, whatever `block_seconds`.
+
+    Args:
+        path, rate, start, seconds: as for `decode`.
+        block_seconds: of sound in a block, > 0. Memory is a few times block_seconds * file rate * channels * 4 bytes.
+    Yields:
+        float32 [n_samples of the block].
+    Raises:
+        BadSound: as for `decode`, when the stream comes to the bad place.
+    """
+    require(rate > 0, "rate", rate, "Hz, > 0")
+    require(seconds is None or seconds > 0, "seconds", seconds, "> 0, or none for all")
+    facts, blocks = open_sound(path, block_seconds, start)
+    if seconds is not None:
+        blocks = _at_most(blocks, round(seconds * facts.rate))
+    resampler = soxr.ResampleStream(facts.rate, rate, 1, dtype="float32") if rate != facts.rate else None
+    for block in blocks:
+        resampled = block if resampler is None else resampler.resample_chunk(block)
+        if len(resampled):
+            yield resampled
+    if resampler is not None:
+        tail = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        if len(tail):
+            yield tail
+
+
+def open_sound(
+    path: Path | str, block_seconds: float = 10.0, start: float = 0.0
+) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    """What a file says about itself, and its samples at its own rate: mono blocks, checked to be finite.
+
+    Args:
+        path: a sound file.
+        block_seconds: of sound in a block, > 0.
+        start: where to begin, seconds >= 0.
+    Raises:
+        BadSound: the file cannot be opened as sound, or a header shows that its end is missing.
+    """
+    require(block_seconds > 0, "block_seconds", block_seconds, "seconds, > 0")
+    require(start >= 0, "start", start, "seconds, >= 0")
+    path = Path(path)
+    head = _read_head(path)
+    cut = cut_short(path, head)
+    if cut:
+        raise BadSound(path, "truncated", cut)
+    if head.startswith(SNDFILE_STARTS) and b"OpusHead" not in head[:64]:
+        try:
+            return _open_sndfile(path, block_seconds, start)
+        except soundfile.LibsndfileError:
+            pass  # a RIFF or Ogg that holds something libsndfile does not know: FFmpeg may
+    return _open_ffmpeg(path, block_seconds, start)
+
+
+def probe(path: Path | str) -> SoundFacts:
+    """What a sound file says about itself, without decoding it.
+
+    Raises:
+        BadSound: as for `open_sound`.
+    """
+    return open_sound(path)[0]
+
+
+def _read_head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+    except OSError as error:
+        raise BadSound(path, "unreadable", error.strerror or str(error)) from error
+    if not head:
+        raise BadSound(path, "zero bytes", "the file is empty")
+    return head
+
+
+def _open_sndfile(path: Path, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    with soundfile.SoundFile(path) as file:
+        seconds = file.frames / file.samplerate
+        known = seconds < 1e8  # a stream that was never closed states a length of about 2^63 frames
+        facts = SoundFacts(file.samplerate, file.channels, seconds if known else None)
+    return facts, _sndfile_blocks(path, facts, max(1, round(block_seconds * facts.rate)), round(start * facts.rate))
+
+
+def _sndfile_blocks(path: Path, facts: SoundFacts, size: int, start: int) -> Iterator[np.ndarray]:
+    n_read = start
+    with soundfile.SoundFile(path) as file:
+        try:
+            file.seek(min(start, file.frames))
+            while len(block := file.read(size, dtype="float32", always_2d=True)):
+                n_read += len(block)
+                yield _mono(path, block)
+            gave_up = None
+        except soundfile.LibsndfileError as error:
+            gave_up = error
+    if gave_up is not None:
+        yield from _go_on(path, facts, n_read, gave_up)
+    elif facts.seconds is not None and start < facts.seconds * facts.rate:
+        _refuse_missing(path, n_read / facts.rate, facts.seconds)
+
+
+def _go_on(path: Path, facts: SoundFacts, n_read: int, gave_up: Exception) -> Iterator[np.ndarray]:
+    """The rest of a file at which libsndfile gave up; FFmpeg passes over damage, and says how much is missing."""
+    try:
+        yield from _joined(_after(_ffmpeg_pieces(path, facts), n_read), facts.rate)
+    except (av.FFmpegError, EOFError, IndexError) as error:
+        at = n_read / facts.rate
+        raise BadSound(path, "truncated", f"the decoder gave up after {at:.1f} s ({gave_up})") from error
+
+
+def _open_ffmpeg(path: Path, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    try:
+        # Only for the facts: the frames come from a second opening, inside the generator that owns it.
+        with _open(path) as container:
+            if not container.streams.audio:
+                raise BadSound(path, "not audio", "no sound stream inside")
+            audio = container.streams.audio[0]
+            first = next(container.decode(audio), None)
+            if first is None:
+                raise BadSound(path, "not audio", "no sound could be decoded")
+            rate, channels = first.sample_rate, first.layout.nb_channels
+            seconds = None
+            if container.format.name in HONEST_CONTAINERS and audio.duration and audio.time_base:
+                seconds = float(audio.duration * audio.time_base)
+            elif container.format.name == "mp3" and (n_frames := xing_frames(path)):
+                seconds = n_frames * (1152 if rate >= 32_000 else 576) / rate
+    except (av.FFmpegError, EOFError, ValueError) as error:
+        raise BadSound(path, "not audio", "neither libsndfile nor FFmpeg knows this format") from error
+    facts = SoundFacts(rate, channels, seconds)
+    pieces = _ffmpeg_pieces(path, facts)
+    return facts, _joined(_after(pieces, round(start * rate)), max(1, round(block_seconds * rate)))
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    # Tags in old encodings are common and of no interest here: they must not make a file unreadable.
+    return av.open(str(path), metadata_errors="replace")
+
+
+def _ffmpeg_pieces(path: Path, facts: SoundFacts) -> Iterator[np.ndarray]:
+    """Mono samples frame by frame; a damaged packet is passed over, and too many of them are a truncated file."""
+    n_read = n_packets = n_bad = 0
+    with _open(path) as container:
+        for packet in _packets(container):
+            n_packets += 1
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, EOFError):
+                n_bad += 1
+                continue
+            for frame in frames:
+                if not isinstance(frame, av.AudioFrame):
+                    continue
+                if frame.sample_rate != facts.rate:
+                    raise BadSound(path, "unreadable", f"the rate changes from {facts.rate} to {frame.sample_rate} Hz")
+                n_read += frame.samples
+                yield _mono(path, _frame_samples(frame))
+    if facts.seconds is not None:
+        _refuse_missing(path, n_read / facts.rate, facts.seconds)
+    elif n_bad > max(1, MISSING_SHARE * n_packets):
+        raise BadSound(path, "truncated", f"{n_bad} of {n_packets} packets could not be decoded")
+
+
+def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    try:
+        yield from container.demux(container.streams.audio[0])
+    except (av.FFmpegError, EOFError):
+        return  # the container ends in the middle of a packet: the length is judged by what was decoded
+
+
+def _frame_samples(frame: av.AudioFrame) -> np.ndarray:
+    """A decoded frame as float32 [n_samples, n_channels], full scale ±1."""
+    values: np.ndarray = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    if values.dtype == np.uint8:
+        return (values.astype(np.float32) - 128) / 128
+    return values.astype(np.float32) / float(np.iinfo(values.dtype).max + 1)
+
+
+def _mono(path: Path, block: np.ndarray) -> np.ndarray:
+    """The mean of the channels; column by column, several times faster than `mean(axis=1)`."""
+    total = block[:, 0].copy()
+    for channel in range(1, block.shape[1]):
+        total += block[:, channel]
+    if block.shape[1] > 1:
+        total *= np.float32(1 / block.shape[1])
+    if not np.isfinite(total).all():
+        raise BadSound(path, "not finite", "a sample is NaN or infinite")
+    return total
+
+
+def _refuse_missing(path: Path, found: float, stated: float) -> None:
+    if stated - found > max(MISSING_SECONDS, MISSING_SHARE * stated):
+        raise BadSound(path, "truncated", f"{found:.1f} s could be decoded, the header says {stated:.1f} s")
+
+
+def _at_most(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block[:n]
+        n -= len(block)
+        if n <= 0:
+            return
+
+
+def _after(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        if n < len(block):
+            yield block[n:]
+        n = max(0, n - len(block))
+
+
+def _joined(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Small pieces as blocks of at least `size` samples (the last may be shorter)."""
+    held: list[np.ndarray] = []
+    n = 0
+    for piece in pieces:
+        held.append(piece)
+        n += len(piece)
+        if n >= size:
+            yield np.concatenate(held)
+            held, n = [], 0
+    if held:
+        yield np.concatenate(held)

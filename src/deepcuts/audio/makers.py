@@ -1,0 +1,68 @@
+"""The ways to make features of a file: one line each in `FEATURES`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepcuts.audio.decode import SoundFacts
+from deepcuts.audio.echonest import EchonestSettings, hear_echonest
+from deepcuts.audio.logmel import LogMelSettings, hear_logmel
+from deepcuts.audio.mfcc import MfccSettings, hear_mfcc
+from deepcuts.checks import did_you_mean
+from deepcuts.errors import SettingError
+
+# fmt: off
+SOUND_SUFFIXES = (
+    ".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".wave", ".aif", ".aiff", ".aifc", ".m4a", ".m4b", ".mp4",
+    ".aac", ".wma", ".wv", ".ape", ".mka", ".au", ".caf",
+)
+# fmt: on
+# Changes whenever the same file and settings would give other frames, so that old results are not reused.
+RECIPE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FeatureMaker:
+    """How one kind of features is made.
+
+    Attributes:
+        settings: the frozen dataclass of its settings; has `frame_rate` and `n_channels`.
+        suffixes: of the files it takes from a folder, lower case.
+        hear: (path, settings) → float32 frames [n_frames, n_channels], seconds of sound, facts of the file;
+            raises BadSound for a file that gives none.
+    """
+
+    settings: type
+    suffixes: tuple[str, ...]
+    hear: Callable[[Path, Any], tuple[np.ndarray, float, SoundFacts]]
+
+    def frames(self, path: Path | str, settings: Any) -> np.ndarray:
+        """Frames of one file, float32 [n_frames, n_channels]."""
+        return self.hear(Path(path), settings)[0]
+
+
+FEATURES: dict[str, FeatureMaker] = {
+    "logmel": FeatureMaker(LogMelSettings, SOUND_SUFFIXES, hear_logmel),
+    "mfcc": FeatureMaker(MfccSettings, SOUND_SUFFIXES, hear_mfcc),
+    "echonest": FeatureMaker(EchonestSettings, (".h5", ".hdf5"), hear_echonest),
+}
+
+
+def find_maker(kind: str) -> FeatureMaker:
+    """The maker of a kind of features.
+
+    Raises:
+        SettingError: unknown kind.
+    """
+    if kind not in FEATURES:
+        raise SettingError(f"features {kind!r}: unknown kind.{did_you_mean(kind, FEATURES)}")
+    return FEATURES[kind]
+
+
+def recipe_settings(settings: Any) -> Mapping[str, Any]:
+    """The settings as features record them: with the frame rate (Hz), the channels and the version of the recipe."""
+    told = {"frame_rate": settings.frame_rate, "n_channels": settings.n_channels, "recipe_version": RECIPE_VERSION}
+    return {**asdict(settings), **told}

@@ -1,0 +1,88 @@
+"""`deepcuts audio ...`: features of sound files or of MSD analyses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepcuts.artifacts import Features
+from deepcuts.audio import FEATURES, PoolSettings, pool_features
+from deepcuts.audio.extract import extract
+from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.errors import QuarantineError
+
+app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
+
+ABOUT = {
+    "logmel": "Log-mel frames of sound files (mp3, flac, ogg, opus, wav, m4a, ...).",
+    "mfcc": "MFCC frames with first and second differences, of sound files.",
+    "echonest": "Frames of Million Song Dataset analyses (.h5): timbre, pitch, loudness, timing.",
+}
+
+
+def feature_command(kind: str) -> Callable[..., None]:
+    """The command that makes one kind of features."""
+
+    def command(
+        sounds: Annotated[Path, typer.Argument(help="A folder, searched to any depth.")],
+        output: Out,
+        songs: Annotated[
+            Path | None,
+            typer.Option("--songs", help="Table of song_id and file (or track_id): which files make up which song."),
+        ] = None,
+        ids: Annotated[str, typer.Option(help="Without a table, name songs by file `stem` or by `path`.")] = "stem",
+        jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Processes; one a core when left out.")] = None,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other settings.")] = False,
+        toml: Toml = None,
+        assignments: Set = None,
+        as_json: Json = False,
+    ) -> None:
+        settings: Any = settings_of(FEATURES[kind].settings, toml, assignments, kind)
+        table = read_columns(songs, "song_id") if songs else None
+        report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite)
+        told = {
+            "songs": report.n_songs,
+            "files": report.n_files,
+            "reused": report.n_reused,
+            "quarantined": report.n_quarantined,
+            "songs_without_files": len(report.missing),
+            "ignored_files": report.n_ignored,
+            "hours": round(report.seconds / 3600, 3),
+            "times_real_time_per_core": round(report.times_real_time, 1),
+        }
+        if as_json:
+            print_json({**told, "quarantine": report.quarantine.to_dicts()})
+        else:
+            say(f"{output}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in told.items()))
+        if report.n_quarantined:
+            for row in report.quarantine.head(10).iter_rows(named=True):
+                say(f"  {row['file']}: {row['reason']} ({row['detail']})")
+            raise QuarantineError(
+                f"{report.n_quarantined} files were set aside; {output}/quarantine.csv says why. The rest is done."
+            )
+
+    command.__doc__ = ABOUT[kind]
+    return command
+
+
+for _kind in FEATURES:
+    app.command(_kind)(feature_command(_kind))
+
+
+@app.command("pool")
+def pool(
+    features: Annotated[Path, typer.Argument(help="Features of recordings.")],
+    output: Out,
+    songs: Annotated[
+        Path | None,
+        typer.Option("--songs", help="Table of song_id and track_id: which recordings make up which song."),
+    ] = None,
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """Pooled statistics of frames, one row a song: mean, spread, change; averaged over its recordings."""
+    table = read_columns(songs, "song_id", "track_id") if songs else None
+    pooled = pool_features(Features.load(features), settings_of(PoolSettings, toml, assignments, "pool"), table)
+    pooled.save(output)
+    say(f"{output}: {len(pooled.songs):,} songs, {pooled.n_channels} statistics each")

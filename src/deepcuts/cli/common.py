@@ -1,0 +1,90 @@
+"""What every command shares: settings options, output, and what becomes of an error."""
+
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import polars as pl
+import typer
+
+from deepcuts.checks import did_you_mean
+from deepcuts.config import make_settings
+from deepcuts.errors import InputError
+
+S = TypeVar("S")
+
+Out = Annotated[
+    Path, typer.Option("-o", "--output", help="The folder to write. Old content is replaced when the new is whole.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeat for more.")
+]
+Toml = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings, one table for each stage.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+SplitOption = Annotated[Path | None, typer.Option("--split", help="A split: songs for testing stay unheard.")]
+
+
+def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, *tables: str) -> S:
+    """Settings from defaults, the tables of a TOML file (later tables win) and --set."""
+    table = tables[-1] if tables else ""
+    return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
+
+
+def say(text: str) -> None:
+    """Talk to the person: stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(content: Any) -> None:
+    """Data for a program: stdout."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(table: pl.DataFrame, as_json: bool = False) -> None:
+    """A table on stdout: tab-separated with a header, or a JSON list of rows."""
+    if as_json:
+        print_json(table.to_dicts())
+    else:
+        sys.stdout.write(table.write_csv(separator="\t"))
+
+
+def defaults_text(cls: Any) -> str:
+    """The settings of a stage with their defaults, for a command's help."""
+    return "  ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls))
+
+
+def start_log() -> None:
+    """Library log lines go to stderr as they are."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root = logging.getLogger("deepcuts")
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False
+
+
+def read_columns(path: Path, *columns: str) -> pl.DataFrame:
+    """Columns of a small table as texts: csv, tsv or parquet with a header, or plain lines when one column is asked.
+
+    Raises:
+        InputError: unreadable, or a column is missing.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path)
+        elif path.suffix in (".csv", ".tsv"):
+            table = pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema=False)
+        else:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            table = pl.DataFrame({columns[0]: [line for line in lines if line]}, schema={columns[0]: pl.String})
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(f"{path}: no column {column!r}.{did_you_mean(column, table.columns)}")
+    return table.with_columns(pl.col(column).cast(pl.String) for column in columns)

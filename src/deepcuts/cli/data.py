@@ -1,0 +1,89 @@
+"""`deepcuts data ...`: plays in, from any source; planted worlds; splits."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepcuts.artifacts import ROLE_NAMES, Features, Plays
+from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.data import DATASETS, SplitSettings, WorldSettings, make_split, make_world
+
+app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
+
+Source = Annotated[Path, typer.Argument(help="File or folder; plain, .gz, .bz2 or .zip.")]
+ABOUT = {
+    "table": "Read (user, song, plays[, time]) rows from csv, tsv or parquet.",
+    "events": "Read raw listens (user, song[, time]), one row each, from csv, tsv or parquet; counted per pair.",
+    "matrix": "Read a sparse matrix (.npz, users × songs) with its files of ids.",
+    "msd": "Read Taste Profile triplets, with whatever Million Song Dataset side files lie beside them.",
+    "lastfm": "Read Last.fm plays and tags of hetrec-2011 (the zip or its folder); artists stand for songs.",
+}
+
+
+def reader_command(name: str) -> Callable[..., None]:
+    """The command that reads one kind of source."""
+    cls, reader = DATASETS[name]
+
+    def command(source: Source, output: Out, toml: Toml = None, assignments: Set = None, as_json: Json = False) -> None:
+        reading = reader(source, settings_of(cls, toml, assignments, "data"))
+        reading.plays.save(output)
+        if reading.tags is not None:
+            reading.tags.save(output / "tags")
+        n_users, n_songs = reading.plays.shape
+        told = {"users": n_users, "songs": n_songs, "user-song pairs": reading.plays.n_plays, **reading.notes}
+        if reading.tags is not None:
+            told["tags"] = len(reading.tags.tags)
+        if as_json:
+            print_json(told)
+            return
+        say(f"{output}:")
+        for what, count in told.items():
+            say(f"  {count:>12,} {what}")
+
+    command.__doc__ = ABOUT[name]
+    return command
+
+
+for _name in DATASETS:
+    app.command(_name)(reader_command(_name))
+
+
+@app.command("world")
+def world(output: Out, toml: Toml = None, assignments: Set = None) -> None:
+    """Make a planted world: songs that really sound, listeners with known tastes, and the truth kept apart."""
+    made = make_world(settings_of(WorldSettings, toml, assignments, "world"), output)
+    n_users, n_songs = made.plays.shape
+    say(f"{output}: {n_songs:,} songs as sound files, {n_users:,} users, {made.plays.n_plays:,} (user, song) pairs")
+
+
+@app.command("split")
+def split(
+    plays: Annotated[Path, typer.Argument(help="Plays.")],
+    output: Out,
+    test_songs: Annotated[
+        Path | None, typer.Option("--test-songs", help="Song ids to test (with --set by=list): text or csv/parquet.")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option("--groups", help="Table of song_id and group: songs of a group never part.")
+    ] = None,
+    only: Annotated[
+        Path | None, typer.Option("--only", help="Features: only songs that have them are validated or tested.")
+    ] = None,
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """Choose which songs nobody is supposed to have played (by=song, artist, time or list)."""
+    counts = Plays.load(plays)
+    made = make_split(
+        counts,
+        settings_of(SplitSettings, toml, assignments, "split"),
+        test_songs=read_columns(test_songs, "song_id")["song_id"].to_list() if test_songs else None,
+        groups=read_columns(groups, "song_id", "group") if groups else None,
+        only=Features.load(only).songs.ids.to_list() if only else None,
+    )
+    made.save(output)
+    told = ", ".join(f"{int((made.roles == role).sum()):,} {name}" for role, name in enumerate(ROLE_NAMES))
+    hidden = counts.n_plays - made.learning_plays(counts).n_plays
+    say(f"{output}: {told} songs; {hidden:,} of {counts.n_plays:,} (user, song) pairs are hidden")

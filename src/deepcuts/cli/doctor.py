@@ -1,0 +1,95 @@
+"""`deepcuts doctor`: what is installed and what works here. `deepcuts show`: what a folder holds."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepcuts import __version__
+from deepcuts.audio.decode import decode
+from deepcuts.cli.common import Json, print_json, say
+from deepcuts.errors import DeepcutsError, ResourceError
+from deepcuts.kernels import als
+from deepcuts.store import free_bytes, read_meta
+
+PACKAGES = ("numpy", "scipy", "polars", "torch", "scikit-learn", "soundfile", "soxr", "av", "h5py", "matplotlib")
+FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "m4a")
+
+
+def show(folder: Annotated[Path, typer.Argument(help="Any artifact.")]) -> None:
+    """Print what a folder holds: kind, shape, settings, parents (JSON)."""
+    print_json(dataclasses.asdict(read_meta(folder)))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: packages, kernels, codecs, CUDA. Exit code 6 when something needed is missing."""
+    found: dict[str, Any] = {
+        "deepcuts": __version__,
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "free_disk_gb": round(free_bytes(Path.cwd()) / 1e9, 1),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "factorisation_kernel": als.backend(),
+        "decoders": {kind: decodes(kind) for kind in FORMATS},
+        "cuda": cuda(),
+    }
+    if as_json:
+        print_json(found)
+    else:
+        tell(found)
+    lacking = [name for name, state in {**found["packages"], **found["decoders"]}.items() if state.startswith("no")]
+    if lacking:
+        raise ResourceError(f"doctor: {', '.join(lacking)} not working. Run: pip install -c constraints.txt -e .")
+
+
+def tell(found: dict[str, Any]) -> None:
+    """The findings, one line each."""
+    for name, state in found.items():
+        if isinstance(state, dict):
+            for part, inner in state.items():
+                print(f"{name:<22}{part:<14}{inner}")
+        else:
+            print(f"{name:<22}{state}")
+    if "numpy" in found["factorisation_kernel"]:
+        say("no compiled kernel: factorisation runs, slowly. Install a C compiler and reinstall for the fast one.")
+
+
+def installed(name: str) -> str:
+    """The version of a package, or "no"."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "no: not installed"
+
+
+def decodes(kind: str) -> str:
+    """Write a second of a tone in a format and read it back."""
+    from deepcuts.cli.tones import write_tone
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"tone.{kind}"
+        try:
+            write_tone(path, kind)
+            n = len(decode(path))
+        except (DeepcutsError, OSError, ValueError, RuntimeError) as error:
+            return f"no: {error}"
+    return "works" if abs(n - 22_050) < 2_500 else f"no: {n} samples came back of 22,050"
+
+
+def cuda() -> str:
+    """The first CUDA device, or why there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"none (torch {torch.__version__}); everything runs on the CPU"
+    return torch.cuda.get_device_name(0)
+
+
+if sys.platform == "win32":  # pragma: no cover
+    say("deepcuts is tested on Linux; on Windows use WSL.")

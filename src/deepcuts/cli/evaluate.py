@@ -1,0 +1,61 @@
+"""`deepcuts evaluate`: systems on songs nobody has played, beside controls and ceilings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepcuts.artifacts import Factors, Plays, Split, Vocabulary
+from deepcuts.cli.common import Json, Out, Set, Toml, print_json, say, settings_of
+from deepcuts.errors import SettingError
+from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
+
+
+def evaluate_systems(
+    plays: Annotated[Path, typer.Argument(help="All plays, hidden ones too.")],
+    split: Annotated[Path, typer.Argument(help="The split under which everything was learned.")],
+    factors: Annotated[Path, typer.Argument(help="Factors of the users.")],
+    output: Out,
+    systems: Annotated[list[str], typer.Option("--system", metavar="NAME=FOLDER", help="Predicted song factors.")],
+    truth: Annotated[Path | None, typer.Option("--truth", help="Truth of a planted world: adds the ceilings.")] = None,
+    toml: Toml = None,
+    assignments: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Rank the hidden songs for every user and score the lists: AUC and mAP@500 with intervals over users and songs.
+
+    A leakage audit comes first and fails the run. Control rows always stand in the table: random, shuffled content,
+    popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
+    """
+    from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
+    from deepcuts.experiments.controls import with_controls  # and so does torch
+
+    all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)
+    predicted = {name: Factors.load(folder) for name, folder in map(name_and_folder, systems)}
+    settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
+    table, songs = with_controls(all_plays, chosen, observed, predicted, truth=truth, seed=settings.seed)
+    proof = audit(chosen, all_plays, {"observed": observed, **predicted}, table, test_songs=songs)
+    hidden = relevant_plays(all_plays, table_users(observed), songs)
+    evaluation = evaluate(table, hidden, settings)
+    about = {"split": dict(chosen.settings), "factors": dict(observed.settings)}
+    content = write_report(evaluation, output, audit=proof, title="Songs nobody has played", about=about)
+    if as_json:
+        print_json(content)
+    else:
+        print(table_text(evaluation))
+        say(f"{output}/report.html, report.json, report.png")
+
+
+def table_users(observed: Factors) -> Vocabulary:
+    """The users of the factors."""
+    if observed.users is None:
+        raise SettingError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
+    return observed.users
+
+
+def name_and_folder(text: str) -> tuple[str, Path]:
+    """`cnn=demo/predicted-cnn` in its two parts."""
+    name, found, folder = text.partition("=")
+    if not found or not name or not folder:
+        raise SettingError(f"--system {text!r}: expected NAME=FOLDER, for example cnn=predicted-cnn.")
+    return name, Path(folder)

@@ -1,0 +1,50 @@
+"""`deepcuts experiment ...`: tables and figures, each by one command, written by the program."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepcuts.cli.common import Set, Toml, say, settings_of
+from deepcuts.experiments import results
+from deepcuts.store import write_file
+
+app = typer.Typer(help="Run a benchmark; write its numbers and the pages that show them.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Argument(help="The folder of research data.")]
+Results = Annotated[Path, typer.Option("-o", "--output", help="Where the numbers go.")]
+Work = Annotated[Path, typer.Option("--work", help="Scratch folder; finished parts are kept there.")]
+
+
+@app.command("lastfm")
+def lastfm_command(
+    data: Data,
+    output: Results = Path("docs/results"),
+    work: Work = Path("work/lastfm"),
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """The real benchmark: Last.fm plays × Million Song Dataset analyses, artists nobody has played."""
+    from deepcuts.experiments import lastfm  # torch takes seconds to load
+
+    content = lastfm.run(data, work, settings_of(lastfm.LastfmBench, toml, assignments, "lastfm"))
+    save(content, output / "lastfm.json")
+    print(results.rows_text(content["rows"]))
+
+
+@app.command("pages")
+def pages(
+    folder: Annotated[Path, typer.Argument(help="The folder of the numbers.")] = Path("docs/results"),
+    page: Annotated[Path, typer.Option(help="The page that shows them all.")] = Path("docs/results.md"),
+    readme: Annotated[Path, typer.Option(help="Its block between the results marks is renewed.")] = Path("README.md"),
+) -> None:
+    """Write docs/results.md, and the README's results, from the numbers alone."""
+    results.write_pages(folder, page, readme)
+    say(f"{page} and {readme} show what {folder} holds")
+
+
+def save(content: dict, path: Path) -> None:
+    """Numbers as JSON."""
+    write_file(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    say(f"{path} written")

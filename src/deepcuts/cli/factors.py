@@ -1,0 +1,45 @@
+"""`deepcuts factors`: factorise plays."""
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from deepcuts.artifacts import Plays, Split
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, say, settings_of
+from deepcuts.errors import SettingError
+from deepcuts.factors import WmfSettings, fit
+
+PROTOCOLS = ("clean", "joint")
+
+
+def factors(
+    plays: Annotated[Path, typer.Argument(help="Plays.")],
+    output: Out,
+    split: SplitOption = None,
+    protocol: Annotated[
+        str, typer.Option(help="clean: test songs' plays are hidden. joint: all plays, as the paper may have done.")
+    ] = "clean",
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """Factorise plays into users and songs (weighted matrix factorisation).
+
+    The objective of every half-sweep is written to history.csv in the folder. A killed run goes on after its last
+    whole sweep when the same command runs again.
+    """
+    if protocol not in PROTOCOLS:
+        raise SettingError(f"--protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.")
+    counts = Plays.load(plays)
+    if split is not None and protocol == "clean":
+        counts = Split.load(split).learning_plays(counts)
+    settings = settings_of(WmfSettings, toml, assignments, "factors")
+    checkpoint = output.with_name(f".{output.name}.checkpoint")
+    made = fit(counts, settings, checkpoint=checkpoint, protocol=protocol)
+    made.factors.save(output)
+    history = pl.DataFrame(made.history)
+    say(
+        f"{output}: {len(counts.users):,} users, {len(counts.songs):,} songs, {settings.n_factors} factors; "
+        f"objective {history['objective'][0]:.5g} → {history['objective'][-1]:.5g}"
+    )

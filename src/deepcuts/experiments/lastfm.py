@@ -1,0 +1,208 @@
+"""The real benchmark: who would listen to an artist never seen, from analyses of their sound alone.
+
+Last.fm plays (hetrec-2011) of 17,632 artists, Million Song Dataset analyses of 218 of them. An artist stands for a
+song; its content is all its tracks. The artists with content are dealt into folds by group (artists who share a
+track stay together); the plays of a fold's artists are hidden, everything is learned from the rest, and the fold's
+artists are ranked for every user.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from deepcuts.artifacts import Features, Plays, Split
+from deepcuts.audio import EchonestSettings, PoolSettings, pool_features
+from deepcuts.audio.extract import extract
+from deepcuts.config import require
+from deepcuts.data import LastfmSettings, SplitSettings, folds, read_artist_tracks, read_lastfm
+from deepcuts.evaluate import EvaluateSettings, Evaluation, audit, evaluate, relevant_plays
+from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
+from deepcuts.experiments.controls import with_controls
+from deepcuts.factors import WmfSettings, fit
+from deepcuts.predict import CnnSettings, LessonSettings, LinearSettings, TreesSettings, fit_encoder, predict_songs
+from deepcuts.progress import progress
+from deepcuts.store import write_file
+
+log = logging.getLogger(__name__)
+
+PLAYS, TRACKS, ANALYSES = "lastfm/hetrec2011-lastfm-2k.zip", "lastfm_artist_to_msd_track.csv", "msd_h5"
+WMF = WmfSettings(n_factors=20, alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=12)
+# Linear and trees hear statistics of the analysis' own segments, averaged over an artist's tracks; the network hears
+# the tracks one after the other at a fixed rate.
+SEGMENTS, POOL, RATED = EchonestSettings(frame_rate=0.0), PoolSettings(n_cov=12), EchonestSettings()
+N_DEALS = 20  # random and shuffled rows are means of so many draws: one draw of 44 artists says little
+LISTENERS = 30  # songs count min(listeners, 30) / 30 while learning
+
+
+@dataclass(frozen=True)
+class LastfmBench:
+    """How the benchmark runs.
+
+    Attributes:
+        n_folds, n_seeds: of the artists; each seed deals them anew.
+        seed: the first seed.
+    """
+
+    n_folds: int = 5
+    n_seeds: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.n_folds >= 2, "n_folds", self.n_folds, "2 or more")
+        require(self.n_seeds >= 1, "n_seeds", self.n_seeds, "1 or more")
+
+
+def encoders(seed: int) -> dict[str, tuple[str, str, LessonSettings]]:
+    """The systems of the table: name → encoder, features it hears ("pooled" or "frames"), settings."""
+    shared: dict[str, Any] = {"target": "unit", "weight_listeners": LISTENERS, "seed": seed}
+    return {
+        "linear": ("linear", "pooled", LinearSettings(**shared)),
+        "trees": ("trees", "pooled", TreesSettings(**shared)),
+        "cnn": ("cnn", "frames", CnnSettings(**shared, **CNN)),
+    }
+
+
+CNN: dict[str, Any] = {
+    "width": 64,
+    "dense": 128,
+    "window": 128,
+    "global_pool": True,
+    "batch_norm": True,
+    "dropout": 0.3,
+    "n_epochs": 40,
+    "batch": 32,
+}
+
+
+def run(data: Path, work: Path, bench: LastfmBench) -> dict[str, Any]:
+    """All folds and seeds; finished folds are kept in `work`, so a killed run goes on.
+
+    Args:
+        data: the folder with the plays, the table of tracks and the analyses.
+        work: scratch folder.
+    Returns:
+        the report, in the schema of every evaluation.
+    """
+    plays = read_lastfm(data / PLAYS, LastfmSettings()).plays
+    tracks = read_artist_tracks(data / TRACKS)
+    heard = features_of(data / ANALYSES, tracks, work)
+    outcomes = []
+    with progress("benchmark", total=bench.n_folds * bench.n_seeds, unit="fold") as bar:
+        for seed in range(bench.seed, bench.seed + bench.n_seeds):
+            dealt = folds(
+                plays, bench.n_folds, SplitSettings(by="artist", seed=seed), groups=tracks.select("song_id", "group"),
+                only=tracks["song_id"].unique().to_list(),
+            )  # fmt: skip
+            for number, split in enumerate(dealt):
+                outcomes.append(kept_fold(work / f"fold-{seed}-{number}.json", plays, split, heard, seed))
+                bar.advance(1)
+    return report(outcomes, bench, plays)
+
+
+def features_of(analyses: Path, tracks: pl.DataFrame, work: Path) -> dict[str, Features]:
+    """What each artist sounds like: "pooled" statistics and "frames"."""
+    single = tracks.select(pl.col("track_id").alias("song_id"), "track_id").unique("track_id", maintain_order=True)
+    extract(analyses, "echonest", SEGMENTS, work / "segments", table=single)
+    extract(analyses, "echonest", RATED, work / "frames", table=tracks.select("song_id", "track_id"))
+    pooled = pool_features(Features.load(work / "segments"), POOL, tracks.select("song_id", "track_id"))
+    return {"pooled": pooled, "frames": Features.load(work / "frames")}
+
+
+def kept_fold(path: Path, plays: Plays, split: Split, heard: dict[str, Features], seed: int) -> Any:
+    """The outcome of one fold, read when an earlier run made it under the same settings."""
+    made = {name: (kind, hears, asdict(settings)) for name, (kind, hears, settings) in encoders(seed).items()}
+    marks = {name: features.fingerprint for name, features in heard.items()}
+    recipe = {"wmf": asdict(WMF), "n_deals": N_DEALS, "encoders": made, "heard": marks, "split": split.fingerprint}
+    recipe = json.loads(json.dumps(recipe))
+    if path.exists():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("recipe") == recipe:
+            return content
+    outcome = one_fold(plays, split, heard, seed)
+    write_file(path, json.dumps({**outcome, "recipe": recipe}))
+    return outcome
+
+
+def one_fold(plays: Plays, split: Split, heard: dict[str, Features], seed: int) -> dict[str, Any]:
+    """Learn from everything but the fold's artists; rank these for every user; score."""
+    observed = fit(split.learning_plays(plays), WMF).factors
+    predicted = {}
+    for name, (encoder, kind, settings) in encoders(seed).items():
+        learned = fit_encoder(encoder, heard[kind], observed, settings)
+        songs = split.test_songs
+        predicted[name] = predict_songs(learned, heard[kind], songs)
+    table, songs = with_controls(plays, split, observed, predicted, seed=seed, n_deals=N_DEALS)
+    audit(split, plays, {"observed": observed, **predicted}, table, test_songs=songs)
+    if observed.users is None:
+        raise RuntimeError("a fit always has users")
+    evaluation = evaluate(table, relevant_plays(plays, observed.users, songs), EvaluateSettings(n_bootstrap=2))
+    return outcome_of(evaluation)
+
+
+def outcome_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Means by system, and what was counted."""
+    rows: dict[str, Any] = {}
+    for name, of_name in groupby(evaluation.rows, key=lambda row: row.name.partition(" ")[0]):
+        deals = list(of_name)
+        rows[name] = {
+            "map": mean(row.mean("map") for row in deals),
+            "auc": mean(row.mean("auc") for row in deals),
+            "cheating": deals[0].cheating,
+            "kind": deals[0].kind,
+            "note": deals[0].note,
+        }
+    return {"rows": rows, "n_users": evaluation.n_users, "n_songs": evaluation.n_songs}
+
+
+def report(outcomes: Sequence[Any], bench: LastfmBench, plays: Plays) -> dict[str, Any]:
+    """Means over folds with intervals, and paired comparisons, in the schema of every evaluation."""
+    n_users = round(float(np.mean([one["n_users"] for one in outcomes])))
+    n_songs = sum(one["n_songs"] for one in outcomes) // bench.n_seeds
+    names = list(outcomes[0]["rows"])
+    values = {
+        name: {metric: [one["rows"][name][metric] for one in outcomes] for metric in ("map", "auc")} for name in names
+    }
+    rows = []
+    for name in names:
+        first = outcomes[0]["rows"][name]
+        rows.append(
+            {
+                "system": name,
+                "kind": first["kind"],
+                "cheating": first["cheating"],
+                "note": first["note"],
+                "map500": mean_over_folds(values[name]["map"]),
+                "auc": mean_over_folds(values[name]["auc"]),
+                "n_users": n_users,
+                "n_songs": n_songs,
+            }
+        )
+    rows.sort(key=lambda row: -row["map500"]["mean"])
+    pairs = [("trees", "linear"), ("trees", "cnn"), ("trees", "shuffled"), ("cnn", "shuffled"), ("linear", "shuffled")]
+    comparisons = [
+        {"a": a, "b": b, "metric": metric, **paired_over_folds(values[a][metric], values[b][metric])}
+        for a, b in pairs
+        for metric in ("map", "auc")
+    ]
+    return {
+        "title": "Last.fm plays × Million Song Dataset analyses: artists nobody has played",
+        "protocol": "clean",
+        "seed": bench.seed,
+        "settings": {
+            **asdict(bench),
+            "wmf": asdict(WMF),
+            "encoders": {n: {"features": f, **asdict(s)} for n, (_, f, s) in encoders(bench.seed).items()},
+            "interval": f"95 %, Student t over {len(outcomes)} folds",
+        },
+        "plays": plays.fingerprint,
+        "rows": rows,
+        "comparisons": comparisons,
+    }

@@ -1,0 +1,24 @@
+"""Stage factors: plays → latent factors of users and songs, by weighted matrix factorisation."""
+
+from deepcuts.factors.baselines import popularity, random_factors
+from deepcuts.factors.wmf import (
+    WmfFit,
+    WmfSettings,
+    fit,
+    fold_in_songs,
+    fold_in_users,
+    objective,
+    surplus_confidence,
+)
+
+__all__ = [
+    "WmfFit",
+    "WmfSettings",
+    "fit",
+    "fold_in_songs",
+    "fold_in_users",
+    "objective",
+    "popularity",
+    "random_factors",
+    "surplus_confidence",
+]

@@ -1,0 +1,68 @@
+"""A factorisation laid aside after each sweep, so that a killed run goes on where it stopped."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from deepcuts.errors import ArtifactError
+from deepcuts.store import Meta, load_array, read_meta, save_array, write_file, write_meta, writing
+
+log = logging.getLogger(__name__)
+
+KIND = "wmf-checkpoint"
+
+
+class HalfSweep(TypedDict):
+    """One half-sweep: `half` is "users" or "songs", `objective` its value after it, `seconds` its wall time."""
+
+    sweep: int
+    half: str
+    objective: float
+    seconds: float
+
+
+def save_checkpoint(
+    folder: Path, plays: str, settings: Mapping[str, Any], X: np.ndarray, Y: np.ndarray, history: list[HalfSweep]
+) -> None:
+    """Write users X, songs Y and the history, whole or not at all; `plays` is the fingerprint of the plays."""
+    with writing(folder) as scratch:
+        save_array(scratch, "user_factors", X)
+        save_array(scratch, "song_factors", Y)
+        write_file(scratch / "history.json", json.dumps(history))
+        write_meta(scratch, Meta(KIND, "", {"plays": plays}, settings, {"n_sweeps": len(history) // 2}))
+
+
+def read_checkpoint(
+    folder: Path, plays: str, settings: Mapping[str, Any], n_sweeps: int
+) -> tuple[np.ndarray, np.ndarray, list[HalfSweep]] | None:
+    """What an earlier run left: X, Y and the history; None when that is nothing, damaged or of another fit.
+
+    Whatever is passed over is named in the log, for it will be written over.
+
+    Args:
+        plays: fingerprint of the plays.
+        settings: those that shape the course of the fit; all must be equal.
+        n_sweeps: how long this fit shall go on; a checkpoint beyond that cannot be gone back from.
+    """
+    try:
+        meta = read_meta(folder, KIND)
+        X, Y = load_array(folder, "user_factors"), load_array(folder, "song_factors")
+        history: list[HalfSweep] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    except ArtifactError as error:
+        if folder.exists():
+            log.warning("begin anew: %s", error)
+        return None
+    differing = [name for name in settings if meta.settings.get(name) != settings[name]]
+    if meta.shape["n_sweeps"] > n_sweeps:
+        differing.append("n_sweeps")
+    if meta.parents.get("plays") != plays:
+        differing.append("plays")
+    if differing:
+        log.warning("%s: a checkpoint of a fit with other %s. Begin anew.", folder, ", ".join(differing))
+        return None
+    log.info("%s: go on after sweep %d", folder, meta.shape["n_sweeps"])
+    return X, Y, history

@@ -1,0 +1,343 @@
+"""One half-sweep of alternating least squares: each row solved on its own, the other side held fixed.
+
+Row x (a user) with plays i (surplus confidence s_i > 0, fixed rows y_i: its songs) solves
+
+    (G + λI + Σ_i s_i y_i y_iᵀ) x = Σ_i (1 + s_i) y_i,      G = YᵀY over ALL fixed rows.
+
+Stored numbers are s = c - 1, never c: an unplayed song has s = 0 and takes no memory.
+
+G + λI = LLᵀ is the same for every row, so the fixed rows are changed once to ỹ = L⁻¹y, and the rows to x̃ = Lᵀx:
+
+    (I + Σ_i s_i ỹ_i ỹ_iᵀ) x̃ = Σ_i (1 + s_i) ỹ_i.
+
+That is conjugate gradient preconditioned by what all rows share. A step costs the plays of the row and nothing
+else (in the first basis a product with G costs n_factors²), and fewer steps are needed.
+
+The loop over rows exists twice behind `solve_rows`: in C (`_als.c`), and readable in NumPy (`improve_rows`), used
+where no compiler was found at installation. DEEPCUTS_KERNEL=numpy forces the second.
+
+Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradient); the change of basis is ours.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+
+import numpy as np
+from scipy import linalg, sparse
+from threadpoolctl import ThreadpoolController
+
+from deepcuts.checks import check_finite, check_shape
+from deepcuts.errors import InputError, SettingError
+
+try:
+    from deepcuts.kernels import _als as _extension  # type: ignore[attr-defined]
+except ImportError:
+    _extension = None
+
+log = logging.getLogger(__name__)
+
+# With λ = 0 G may be singular: λ is at least this share of its mean eigenvalue. It moves the objective by as little.
+SMALLEST_RIDGE = 1e-10
+# Pivots of L further apart than this (λ = 0 and G near singular): the change of basis is computed in float64.
+TOO_SKEW_FOR_FLOAT32 = 300.0
+LANES = 16  # floats in a vector register: rows are padded to a multiple
+ROWS_AT_ONCE = 1024  # how many rows are changed to the other basis at a time
+PLAYS_AT_ONCE = 65536  # how many fixed rows the twin gathers at a time
+WORTH_THREADS = 1_000_000  # floats to walk over: below, starting threads costs more than they save
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread: its threads wait for each other, so one busy neighbour holds up all; ours do not.
+
+    It also makes the bits independent of the number of threads.
+    """
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@_one_blas_thread()
+def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+    """YᵀY [n_factors, n_factors] float64 of rows [n, n_factors], summed in float64.
+
+    float64 because it stands for all the pairs nobody played: its small directions decide how well λ is obeyed.
+    """
+    blocks = _every(len(rows), ROWS_AT_ONCE)
+    parts = np.zeros((len(blocks), rows.shape[1], rows.shape[1]))
+
+    def work(block: tuple[int, int]) -> None:
+        part = rows[slice(*block)].astype(np.float64)
+        np.matmul(part.T, part, out=parts[block[0] // ROWS_AT_ONCE])
+
+    _each(work, blocks, n_threads, rows.size)
+    return parts.sum(axis=0)
+
+
+@_one_blas_thread()
+def solve_rows(
+    start: np.ndarray,
+    other: np.ndarray,
+    surplus: np.ndarray,
+    fixed: np.ndarray,
+    gram: np.ndarray,
+    rows: np.ndarray,
+    *,
+    regularization: float,
+    n_steps: int = 3,
+    n_threads: int | None = None,
+) -> np.ndarray:
+    """Improve `rows` in place towards the least-squares solution, given the fixed side.
+
+    The result does not depend on the number of threads.
+
+    Args:
+        start: [n + 1]; row r has the plays start[r] to start[r + 1] (a CSR indptr).
+        other: [n_plays] positions in `fixed` (CSR indices).
+        surplus: s = c - 1 [n_plays] float32, not negative (CSR data).
+        fixed: [m, n_factors] float32.
+        gram: `gram(fixed)`.
+        rows: [n, n_factors] float32, where conjugate gradient begins; overwritten. Rows without plays become 0.
+        regularization: λ ≥ 0; raised to 1e-10 of the mean eigenvalue of G, which may be singular.
+        n_steps: steps of conjugate gradient; 0 solves exactly (Cholesky, float64; an order of magnitude slower).
+        n_threads: None takes all processors, or OMP_NUM_THREADS where set.
+    Returns:
+        What the plays of each row add to the objective, [n] float64: Σ_i s_i (1 - z_i)² + 1 - 2 z_i, z_i = x·y_i.
+        With Σ z² over all pairs and the λ terms this is the objective (`factors.wmf.objective`).
+    Raises:
+        InputError: shapes that do not fit; fixed rows that are not finite; λ = 0 with all fixed rows zero.
+    Source: Hu et al. 2008, eq. 4; van den Oord et al. 2013, eq. 3.
+    """
+    start, other = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(other, np.int32)
+    surplus = np.ascontiguousarray(surplus, np.float32)
+    _check_rows(start, other, surplus, fixed, gram, rows)
+    lower = _factor(gram, regularization)
+    upper_inverse = linalg.solve_triangular(lower, np.eye(len(lower)), lower=True).T
+    pivots = np.diagonal(lower)
+    kind = np.float32 if pivots.max() < TOO_SKEW_FOR_FLOAT32 * pivots.min() else np.float64
+    changed = _times(fixed, upper_inverse.astype(kind), n_threads)
+    start_rows = _times(rows, lower.astype(kind), n_threads)
+    if n_steps == 0:
+        loss = solve_rows_exactly(start, other, surplus, changed, start_rows)
+    else:
+        loss = _improve(start, other, surplus, changed, start_rows, n_steps, n_threads)
+    rows[:] = _times(start_rows, upper_inverse.T.astype(kind), n_threads, rows.shape[1])
+    return loss
+
+
+def _check_rows(
+    start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, gram: np.ndarray, rows: np.ndarray
+) -> None:
+    n_factors = fixed.shape[1]
+    check_shape("rows", rows, [len(start) - 1, n_factors])
+    check_shape("gram", gram, [n_factors, n_factors])
+    check_shape("surplus", surplus, [len(other)])
+    check_finite("gram", gram)
+    if len(other) != start[-1] or (len(other) and not 0 <= other.min() <= other.max() < len(fixed)):
+        raise InputError(f"plays: {len(other)} pairs do not fit {start[-1]} pairs of {len(fixed)} fixed rows.")
+    if rows.dtype != np.float32:
+        raise InputError(f"rows are {rows.dtype}: expected float32, they are improved in place.")
+
+
+def _factor(gram: np.ndarray, regularization: float) -> np.ndarray:
+    """Lower triangular L with LLᵀ = G + λI."""
+    ridge = max(regularization, SMALLEST_RIDGE * np.trace(gram) / len(gram))
+    if ridge == 0:
+        raise InputError("λ = 0 and every fixed row is zero: no row is determined. Set regularization above 0.")
+    return np.linalg.cholesky(gram + ridge * np.eye(len(gram)))
+
+
+def _times(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None, width: int | None = None) -> np.ndarray:
+    """Rows @ matrix as float32, computed in the precision of `matrix`.
+
+    Padded with zero columns to a multiple of LANES unless `width` says otherwise.
+    """
+    n_factors = len(matrix)
+    result = _aligned(len(rows), width or -(-n_factors // LANES) * LANES)
+    result[:, n_factors:] = 0
+
+    def work(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        np.matmul(rows[part, :n_factors], matrix, out=result[part, :n_factors], casting="same_kind")
+
+    _each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
+    return result
+
+
+def _aligned(n: int, width: int) -> np.ndarray:
+    """An empty float32 array that begins on a cache line."""
+    memory = np.empty(n * width + LANES, np.float32)
+    offset = -(memory.ctypes.data // 4) % LANES
+    return memory[offset : offset + n * width].reshape(n, width)
+
+
+# ---- the loop over rows, in the basis where G + λI is the identity ----
+
+
+def improve_rows(
+    start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, rows: np.ndarray, n_steps: int
+) -> np.ndarray:
+    """The readable twin of the C loop: n_steps of conjugate gradient on all rows at once, in place.
+
+    With Y the fixed rows of the plays and S their surplus, the residual is r = Yᵀ(1 + s - s z) - x with z = Yx, and
+
+        q = p + YᵀSYp,   α = r·r / p·q,   x += αp,   z += αYp,   r -= αq,   p = r + (r'·r' / r·r) p.
+
+    Returns:
+        Σ_i s_i (1 - z_i)² + 1 - 2 z_i for each row, [n] float64.
+    """
+    row_of = np.repeat(np.arange(len(rows)), np.diff(start))
+    empty = np.diff(start) == 0
+    rows[empty] = 0
+
+    def dots(p: np.ndarray) -> np.ndarray:  # Yp, a number for each play
+        d = np.empty(len(other), np.float32)
+        for begin in range(0, len(other), PLAYS_AT_ONCE):
+            part = slice(begin, begin + PLAYS_AT_ONCE)
+            np.einsum("kf,kf->k", fixed[other[part]], p[row_of[part]], out=d[part])
+        return d
+
+    def back(weights: np.ndarray) -> np.ndarray:  # Yᵀw, a vector for each row
+        return sparse.csr_array((weights, other, start), (len(rows), len(fixed))) @ fixed
+
+    z = dots(rows)
+    r = back(1 + surplus - surplus * z) - rows
+    p = r.copy()
+    rr = np.einsum("nf,nf->n", r, r)
+    for step in range(1, n_steps + 1):
+        d = dots(p)
+        q = p + back(surplus * d) if step < n_steps else p
+        curvature = np.einsum("nf,nf->n", p, p) + _sum_by_row(surplus * d * d, start)
+        solved = rr <= np.finfo(np.float32).tiny
+        length = np.where(solved, 0, rr / np.where(solved, 1, curvature)).astype(np.float32)
+        rows += length[:, None] * p
+        z += length[row_of] * d
+        r = r - length[:, None] * q
+        rr_next = np.einsum("nf,nf->n", r, r)
+        p = r + (rr_next / np.where(solved, 1, rr))[:, None] * p
+        rr = np.where(solved, 0, rr_next)
+    return _sum_by_row(_losses(surplus, z), start)
+
+
+def solve_rows_exactly(
+    start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Each row by Cholesky in float64, in place; returns the same as `improve_rows`."""
+    z = np.empty(len(other))
+    identity = np.eye(fixed.shape[1])
+    for row in range(len(rows)):
+        plays = slice(start[row], start[row + 1])
+        y, s = fixed[other[plays]].astype(np.float64), surplus[plays].astype(np.float64)
+        matrix = identity + (y.T * s) @ y
+        _, x, _ = linalg.lapack.dposv(matrix, y.T @ (1 + s), lower=1)  # eigenvalues are ≥ 1: it cannot fail
+        rows[row], z[plays] = x, y @ x
+    return _sum_by_row(_losses(surplus, z), start)
+
+
+def _losses(surplus: np.ndarray, z: np.ndarray) -> np.ndarray:
+    miss = 1 - z.astype(np.float64)
+    return surplus * miss * miss + 2 * miss - 1
+
+
+def _sum_by_row(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Sum the plays of each row, [n] float64; a row without plays sums to 0."""
+    row_of = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    return np.bincount(row_of, weights=values, minlength=len(start) - 1)
+
+
+# ---- which loop, and how many threads ----
+
+
+def native() -> ModuleType | None:
+    """The C loop, or None when it was not built or DEEPCUTS_KERNEL=numpy."""
+    wanted = os.environ.get("DEEPCUTS_KERNEL", "")
+    if wanted not in ("", "c", "numpy"):
+        raise SettingError(f"DEEPCUTS_KERNEL = {wanted!r}: expected c or numpy.")
+    if wanted == "numpy":
+        return None
+    if _extension is None:
+        if wanted == "c":
+            raise SettingError("DEEPCUTS_KERNEL = 'c': the C loop was not built. Install a C compiler, then deepcuts.")
+        _warn_once()
+    return _extension
+
+
+@cache
+def _warn_once() -> None:
+    log.warning("the C loop was not built, so factorising takes several times longer. Install gcc or clang, then again")
+
+
+def backend() -> str:
+    """Which loop runs, for `doctor`: "c (avx512, 2 threads)" or "numpy"."""
+    module = native()
+    return f"c ({module.instructions()[-1]}, {default_threads()} threads)" if module else "numpy"
+
+
+def default_threads() -> int:
+    """OMP_NUM_THREADS where it is set, else every processor this process may use."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if told.isdigit() and int(told) > 0:
+        return int(told)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _improve(
+    start: np.ndarray,
+    other: np.ndarray,
+    surplus: np.ndarray,
+    fixed: np.ndarray,
+    rows: np.ndarray,
+    n_steps: int,
+    n_threads: int | None,
+) -> np.ndarray:
+    module = native()
+    if module is None:
+        return improve_rows(start, other, surplus, fixed, rows, n_steps)
+    loss, best = np.empty(len(rows)), len(module.instructions()) - 1
+
+    def work(block: tuple[int, int]) -> None:
+        module.solve_rows(start, other, surplus, fixed, rows, loss, *block, n_steps, best)
+
+    _each(work, list(_blocks(start, 16 * (n_threads or default_threads()))), n_threads, fixed.shape[1] * len(other))
+    return loss
+
+
+def _each(
+    work: Callable[[tuple[int, int]], None], blocks: list[tuple[int, int]], n_threads: int | None, n_floats: int
+) -> None:
+    """Do `work` on every block of rows, in several threads when there are `n_floats` enough to be worth it.
+
+    Threads take blocks as they come free.
+    """
+    n_threads = n_threads or default_threads()
+    if n_threads == 1 or len(blocks) == 1 or n_floats < WORTH_THREADS:
+        for block in blocks:
+            work(block)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(work, blocks))
+
+
+def _every(n: int, step: int) -> list[tuple[int, int]]:
+    return [(begin, min(begin + step, n)) for begin in range(0, n, step)]
+
+
+def _blocks(start: np.ndarray, n_blocks: int) -> Iterator[tuple[int, int]]:
+    """Cut the rows into blocks of about equal work: a row costs its plays and a little more."""
+    work = start + 8 * np.arange(len(start))
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], n_blocks + 1))
+    cuts[0], cuts[-1] = 0, len(start) - 1
+    for begin, end in pairwise(cuts):
+        if begin < end:
+            yield int(begin), int(end)

@@ -1,0 +1,37 @@
+"""From sound to factors: learn it from songs with plays, predict it for songs without.
+
+    encoder = fit_encoder("cnn", features, factors)
+    predicted = predict_songs(encoder, features)
+
+A new encoder is one file and one line in ENCODERS. torch lives in this stage only.
+"""
+
+from deepcuts.predict.cnn import CnnEncoder
+from deepcuts.predict.encoder import Encoder, Origin
+from deepcuts.predict.fit import ENCODERS, EncoderKind, fit_encoder, load_encoder, predict_songs
+from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.linear import LinearEncoder, LinearSettings
+from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.mlp import MlpEncoder, MlpSettings
+from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.trees import TreesEncoder, TreesSettings
+
+__all__ = [
+    "ENCODERS",
+    "LOSSES",
+    "CnnEncoder",
+    "CnnSettings",
+    "Encoder",
+    "EncoderKind",
+    "LessonSettings",
+    "LinearEncoder",
+    "LinearSettings",
+    "MlpEncoder",
+    "MlpSettings",
+    "Origin",
+    "TreesEncoder",
+    "TreesSettings",
+    "fit_encoder",
+    "load_encoder",
+    "predict_songs",
+]

@@ -1,0 +1,82 @@
+"""Where training stands after an epoch, on disk: a killed run goes on as if nothing had happened.
+
+Random numbers need no state here: each epoch draws from its own stream (seed, epoch).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from deepcuts import store
+from deepcuts.errors import ArtifactError
+from deepcuts.predict.encoder import read_arrays
+from deepcuts.store import Meta, read_meta, write_meta, writing
+
+STATE = "state.safetensors"
+
+
+@dataclass
+class Course:
+    """How far training has come.
+
+    Attributes:
+        n_epochs: epochs done.
+        best_epoch: the epoch (from 1) with the smallest validation error; 0 before the first.
+        best_loss: that error; None before the first.
+        best_weights: the network's weights then.
+    """
+
+    n_epochs: int = 0
+    best_epoch: int = 0
+    best_loss: float | None = None
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def save_course(
+    folder: Path, key: str, course: Course, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    """Write the folder, whole or not at all.
+
+    Args:
+        key: a hash of all that determines the run; another run will not continue from here.
+    """
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in course.best_weights.items()}
+    for number, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items() if value is not None}
+    settings = {"n_epochs": course.n_epochs, "best_epoch": course.best_epoch, "best_loss": course.best_loss}
+    with writing(folder) as scratch:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, scratch / STATE)
+        write_meta(scratch, Meta("checkpoint", store.fingerprint(key), {"run": key}, settings))
+
+
+def load_course(folder: Path, key: str, network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Course:
+    """Put network and optimiser where the checkpoint stands; a fresh course when there is none.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged, or of a run with other settings or data.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return Course()
+    meta = read_meta(folder, "checkpoint")
+    if meta.parents.get("run") != key:
+        raise ArtifactError(
+            f"{folder}: a checkpoint of a run with other settings, songs or targets. "
+            "Remove it, or choose another folder."
+        )
+    tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
+    network.load_state_dict(under(tensors, "network."))
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in under(tensors, "optimiser.").items():
+        number, _, value = name.partition(".")
+        state.setdefault(int(number), {})[value] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return Course(best_weights=under(tensors, "best."), **meta.settings)
+
+
+def under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

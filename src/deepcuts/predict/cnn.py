@@ -1,0 +1,101 @@
+"""The convolutional encoder: the paper's network from log-mel windows to factors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepcuts import store
+from deepcuts.artifacts import Features
+from deepcuts.errors import ArtifactError, SettingError
+from deepcuts.predict.encoder import Encoder, Origin
+from deepcuts.predict.lessons import Lessons
+from deepcuts.predict.network import CnnSettings, build_network
+from deepcuts.predict.scaling import channel_scaling
+from deepcuts.predict.train import own_random_numbers, predict_windows, train
+from deepcuts.progress import progress
+
+SONGS_AT_ONCE = 512  # bounds the memory for answers of windows
+INITIAL_STREAM = 2**32 - 1  # the random stream of the first weights; epochs have the streams 0, 1, ...
+
+
+@dataclass(frozen=True, eq=False)
+class CnnEncoder(Encoder):
+    """A trained network; a song's prediction is the mean over its consecutive windows.
+
+    Attributes:
+        network: on the device that predicts.
+        window: frames heard at once.
+    """
+
+    network: nn.Module
+    window: int
+
+    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+        """Standardised predictions [n_songs, n_factors] float64."""
+        heard = np.empty((len(songs), self.origin.n_factors))
+        with progress("predict", total=len(songs), unit="song") as bar:
+            for start in range(0, len(songs), SONGS_AT_ONCE):
+                chunk = songs[start : start + SONGS_AT_ONCE]
+                heard[start : start + len(chunk)] = predict_windows(self.network, features, chunk, self.window)
+                bar.advance(len(chunk))
+        return heard
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was learned, by name."""
+        return {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+
+
+def build_cnn(origin: Origin, arrays: dict[str, np.ndarray]) -> CnnEncoder:
+    """The encoder from its arrays, on CUDA where there is one, wherever it was trained.
+
+    Raises:
+        ArtifactError: the arrays do not fit the settings.
+    """
+    settings = CnnSettings(**origin.settings)
+    blank = np.ones(origin.n_channels)
+    with own_random_numbers(0, INITIAL_STREAM, torch.device("cpu")):  # leaves torch's own random state alone
+        network = build_network(settings, blank, blank, origin.n_factors)
+    try:
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except RuntimeError as error:
+        raise ArtifactError(f"encoder: its weights do not fit its settings ({error}). Fit it again.") from error
+    return CnnEncoder(origin, network.to(pick_device("auto")), settings.window)
+
+
+def fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) -> CnnEncoder:
+    """Train the network.
+
+    Args:
+        checkpoint: a folder to continue from and to write after every epoch; None keeps nothing.
+    Raises:
+        ArtifactError: the checkpoint belongs to another run.
+        SettingError: the device is not there, or the error is no longer a number.
+    Source: van den Oord et al. 2013, sections 4.2 and 4.3.
+    """
+    device = pick_device(settings.device)
+    mean, scale = channel_scaling(lessons.features, lessons.train.songs)
+    with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):
+        network = build_network(settings, mean, scale, lessons.origin.n_factors).to(device)
+    train(network, lessons, settings, checkpoint, run_key(lessons, mean))
+    return CnnEncoder(lessons.origin, network, settings.window)
+
+
+def run_key(lessons: Lessons, mean: np.ndarray) -> str:
+    """A hash of all that determines a run: settings, songs, sound and targets."""
+    parts = [part for e in (lessons.train, lessons.validation) for part in (e.songs, e.targets, e.weights)]
+    return store.fingerprint(repr(lessons.origin.settings), lessons.features.fingerprint, mean, *parts)
+
+
+def pick_device(device: str) -> torch.device:
+    """The device that a setting means.
+
+    Raises:
+        SettingError: CUDA is asked for and not there.
+    """
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise SettingError("device = 'cuda': this machine has none that torch can use. Set device='auto' or 'cpu'.")
+    return torch.device("cuda" if device == "cuda" or (device == "auto" and there) else "cpu")

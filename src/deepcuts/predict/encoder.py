@@ -1,0 +1,205 @@
+"""What every encoder is: a learned map from how a song sounds to latent factors, saved as plain arrays."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from deepcuts import store
+from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.errors import ArtifactError, InputError
+from deepcuts.store import Meta, read_meta, write_meta, writing
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where an encoder comes from, and the scale of what it answers.
+
+    Attributes:
+        name: a key of ENCODERS.
+        settings: that made the encoder, as a plain dict.
+        feature_kind, feature_settings, n_channels: the features it learned from, the only ones it understands.
+        target_mean: [n_factors] float64, mean target of the training songs.
+        target_scale: one number for all factors, so that the squared error keeps the paper's proportions (eq. 4).
+        learned_from: every song whose plays or sound shaped the encoder, for the leakage audit.
+        protocol: "clean" or "joint", as the factors say; empty when they do not.
+        parents: fingerprints of `features` and `factors`.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    feature_kind: str
+    feature_settings: Mapping[str, Any]
+    n_channels: int
+    target_mean: np.ndarray
+    target_scale: float
+    learned_from: Vocabulary
+    protocol: str
+    parents: Mapping[str, str]
+
+    @property
+    def n_factors(self) -> int:
+        """How many latent factors are predicted."""
+        return len(self.target_mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder(ABC):
+    """Predicts latent factors from sound. What is learned differs from kind to kind; all of it is arrays."""
+
+    origin: Origin
+
+    @abstractmethod
+    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+        """Standardised predictions (y - target_mean) / target_scale [n_songs, n_factors] of songs at positions."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that was learned, by name."""
+
+    def predict(self, features: Features, songs: np.ndarray) -> np.ndarray:
+        """Predicted factors y'_i = target_mean + target_scale * heard_i.
+
+        Args:
+            features: made exactly as those the encoder learned from.
+            songs: positions in `features` [n_songs], in any order.
+        Returns:
+            y' [n_songs, n_factors] float32.
+        Raises:
+            ArtifactError: the features are of another kind or made with other settings.
+            InputError: a song has no frames, or values that are not finite.
+        """
+        check_recipe(self.origin, features)
+        songs = np.asarray(songs, dtype=np.int64)
+        check_frames(features, songs)
+        if not len(songs):
+            return np.empty((0, self.origin.n_factors), dtype=np.float32)
+        heard = np.asarray(self.hear(features, songs), dtype=np.float64)
+        predicted = self.origin.target_mean + self.origin.target_scale * heard
+        check_heard(features, songs, predicted)
+        return predicted.astype(np.float32)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what was learned and of the scale of the answers."""
+        learned = [part for name, array in sorted(self.arrays().items()) for part in (name, array)]
+        scale = np.append(self.origin.target_mean, self.origin.target_scale)
+        return store.fingerprint(self.origin.name, scale, *learned)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the folder, whole or not at all."""
+        origin = self.origin
+        arrays = {**self.arrays(), "target.mean": origin.target_mean, "target.scale": np.array(origin.target_scale)}
+        settings = {
+            "encoder": origin.name,
+            "settings": dict(origin.settings),
+            "features": {"kind": origin.feature_kind, **origin.feature_settings},
+            "protocol": origin.protocol,
+        }
+        shape = {"n_factors": origin.n_factors, "n_channels": origin.n_channels}
+        with writing(folder) as scratch:
+            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, scratch / WEIGHTS)
+            origin.learned_from.save(scratch, "learned_from")
+            write_meta(scratch, Meta("encoder", self.fingerprint, origin.parents, settings, shape))
+
+
+def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str]:
+    """What `Encoder.save` wrote: the origin, the learned arrays and the fingerprint they must have.
+
+    Raises:
+        ArtifactError: missing, half-written, damaged or of another kind.
+    """
+    folder = Path(folder)
+    meta = read_meta(folder, "encoder")
+    arrays = read_arrays(folder / WEIGHTS)
+    made_from = dict(meta.settings["features"])
+    origin = Origin(
+        name=str(meta.settings["encoder"]),
+        settings=meta.settings["settings"],
+        feature_kind=str(made_from.pop("kind")),
+        feature_settings=made_from,
+        n_channels=meta.shape["n_channels"],
+        target_mean=arrays.pop("target.mean"),
+        target_scale=float(arrays.pop("target.scale")),
+        learned_from=Vocabulary.load(folder, "learned_from", "song"),
+        protocol=str(meta.settings["protocol"]),
+        parents=meta.parents,
+    )
+    return origin, arrays, meta.fingerprint
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, by name.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
+
+
+def check_recipe(origin: Origin, features: Features) -> None:
+    """Refuse features that are not made as the encoder's own were; the message names the setting that differs.
+
+    Raises:
+        ArtifactError: other kind, settings or number of channels.
+    """
+    advice = "Make the features as the encoder's were, or fit a new encoder."
+    if features.kind != origin.feature_kind:
+        raise ArtifactError(
+            f"features: kind {features.kind!r}, the encoder learned from {origin.feature_kind!r}. {advice}"
+        )
+    own, theirs = as_json(origin.feature_settings), as_json(features.settings)
+    for name in sorted({*own, *theirs}):
+        if own.get(name) != theirs.get(name):
+            found, wanted = theirs.get(name, "nothing"), own.get(name, "nothing")
+            raise ArtifactError(f"features: {name} = {found!r}, the encoder learned from {name} = {wanted!r}. {advice}")
+    if features.n_channels != origin.n_channels:
+        found_channels = f"{features.n_channels} channels, the encoder learned from {origin.n_channels}"
+        raise ArtifactError(f"features: {found_channels}. {advice}")
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they read back from meta.json (tuples become lists)."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
+def check_frames(features: Features, songs: np.ndarray) -> None:
+    """Refuse songs without a single frame, naming the first.
+
+    Raises:
+        InputError: a song has no frames.
+    """
+    empty = songs[features.lengths[songs] == 0]
+    if len(empty):
+        raise InputError(
+            f"features of song {features.songs[empty[0]]!r}: no frames ({len(empty)} of {len(songs)} songs have none). "
+            "Leave these songs out, or make their features again."
+        )
+
+
+def check_heard(features: Features, songs: np.ndarray, rows: np.ndarray) -> None:
+    """Refuse rows [n_songs, any] computed from features when one is not finite, naming the song.
+
+    Raises:
+        InputError: a song's frames hold NaN or infinity.
+    """
+    bad = ~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+    if bad.any():
+        first = features.songs[songs[np.flatnonzero(bad)[0]]]
+        raise InputError(
+            f"features of song {first!r}: not finite ({int(bad.sum())} of {len(songs)} songs are not). "
+            "Leave these songs out, or make their features again."
+        )

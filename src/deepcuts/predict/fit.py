@@ -1,0 +1,121 @@
+"""Fit an encoder, load it, and let it predict the factors of songs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.checks import did_you_mean
+from deepcuts.errors import ArtifactError, SettingError
+from deepcuts.predict.cnn import build_cnn, fit_cnn
+from deepcuts.predict.encoder import Encoder, Origin, read_encoder
+from deepcuts.predict.lessons import Lessons, LessonSettings, make_lessons
+from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
+from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
+from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
+
+
+@dataclass(frozen=True)
+class EncoderKind:
+    """How one kind of encoder is made.
+
+    Attributes:
+        settings: its settings class.
+        fit: (lessons, settings, checkpoint folder or None) → encoder.
+        build: (origin, learned arrays) → the same encoder again.
+    """
+
+    settings: type[LessonSettings]
+    fit: Callable[[Lessons, Any, Path | None], Encoder]
+    build: Callable[[Origin, dict[str, np.ndarray]], Encoder]
+
+
+ENCODERS: dict[str, EncoderKind] = {
+    "linear": EncoderKind(LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear),
+    "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp),
+    "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
+    "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn),
+}
+
+
+def fit_encoder(
+    name: str,
+    features: Features,
+    factors: Factors,
+    settings: LessonSettings | None = None,
+    *,
+    validation: Vocabulary | None = None,
+    checkpoint: Path | None = None,
+) -> Encoder:
+    """Learn to hear factors: fit y'(sound of song i) to y_i over the songs that have both.
+
+    Args:
+        name: a key of ENCODERS.
+        features: what songs sound like; songs without factors are left out.
+        factors: y_i of songs, from plays; songs without features are left out.
+        settings: of the class that belongs to `name`; None takes its defaults.
+        validation: ids of songs that choose (when to stop, how much ridge) and are not fitted; None cuts the
+            fraction `settings.validation` at random.
+        checkpoint: a folder to continue from and to keep up to date; only "cnn" needs one.
+    Raises:
+        SettingError: unknown name, or settings of another encoder.
+        InputError: no song has both, or numbers are not finite.
+    Source: van den Oord et al. 2013, section 4.
+    """
+    kind = ENCODERS.get(name)
+    if kind is None:
+        raise SettingError(f"encoder = {name!r}: unknown.{did_you_mean(name, ENCODERS)}")
+    settings = kind.settings() if settings is None else settings
+    if not isinstance(settings, kind.settings):
+        found, wanted = type(settings).__name__, kind.settings.__name__
+        raise SettingError(f"settings: {found}, but encoder {name!r} takes {wanted}.")
+    rng = np.random.default_rng(settings.seed)
+    lessons = make_lessons(name, features, factors, settings, validation, rng)
+    return kind.fit(lessons, settings, checkpoint)
+
+
+def load_encoder(folder: Path | str) -> Encoder:
+    """Read an encoder from its folder.
+
+    Raises:
+        ArtifactError: missing, half-written, damaged or of another kind.
+    """
+    origin, arrays, fingerprint = read_encoder(folder)
+    if origin.name not in ENCODERS:
+        raise ArtifactError(f"{folder}: an encoder {origin.name!r}, unknown here.{did_you_mean(origin.name, ENCODERS)}")
+    encoder = ENCODERS[origin.name].build(origin, arrays)
+    if encoder.fingerprint != fingerprint:
+        raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
+    return encoder
+
+
+def predict_songs(
+    encoder: Encoder, features: Features, songs: Vocabulary | None = None, *, unit_norm: bool = False
+) -> Factors:
+    """Predicted factors of songs, from sound alone.
+
+    Args:
+        features: made exactly as those the encoder learned from.
+        songs: ids of the songs wanted, in the order wanted; None takes all songs of `features`.
+        unit_norm: divide every prediction by its length, so that no song is recommended more for being loud in
+            factor space; on Last.fm plays this lifted mAP by a quarter. Off, the scale is that of the targets.
+    Returns:
+        factors of songs only; `learned_from` is the encoder's.
+    Raises:
+        InputError: a wanted song has no features, no frames or values that are not finite.
+        ArtifactError: the features are of another kind or made with other settings.
+    """
+    wanted = features.songs if songs is None else songs
+    places = features.songs.positions(wanted.ids, where="features")
+    predicted = encoder.predict(features, places)
+    if unit_norm:
+        lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
+        predicted /= np.where(lengths > 0, lengths, 1)
+    origin = encoder.origin
+    settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm, "protocol": origin.protocol}
+    parents = {"encoder": encoder.fingerprint, "features": features.fingerprint}
+    return Factors(None, None, wanted, predicted, learned_from=origin.learned_from, settings=settings, parents=parents)

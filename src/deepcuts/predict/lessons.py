@@ -1,0 +1,211 @@
+"""What there is to learn: songs that have both sound and factors, joined by id, split and scaled."""
+
+import logging
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.checks import check_finite
+from deepcuts.config import require
+from deepcuts.errors import InputError
+from deepcuts.predict.encoder import Origin, as_json, check_frames
+
+logger = logging.getLogger(__name__)
+
+TARGETS = ("raw", "unit")
+
+
+@dataclass(frozen=True)
+class LessonSettings:
+    """Settings that every encoder has.
+
+    Attributes:
+        target: "raw" predicts y_i as the factors hold it (the paper); "unit" predicts y_i / |y_i|, so that
+            popular songs, whose factors are long, do not rule the error.
+        weight_listeners: a song's error counts min(listeners, this) / this; 0 counts all songs equally.
+        validation: fraction of the songs held out to choose by, when no validation songs are named; in [0, 1).
+        seed: of everything random.
+    """
+
+    target: str = "raw"
+    weight_listeners: int = 0
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.target in TARGETS, "target", self.target, " or ".join(map(repr, TARGETS)))
+        require(self.weight_listeners >= 0, "weight_listeners", self.weight_listeners, "0 or more")
+        require(0 <= self.validation < 1, "validation", self.validation, "a fraction from 0 up to, not including, 1")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Some songs to learn from or to choose by.
+
+    Attributes:
+        songs: positions in the features [n_songs].
+        targets: standardised factors [n_songs, n_factors] float32.
+        weights: how much each song's error counts [n_songs] float32, in [0, 1].
+    """
+
+    songs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """Everything an encoder learns from.
+
+    Attributes:
+        features: what all songs sound like.
+        train: the songs whose error is made small.
+        validation: songs that only choose (when to stop, how much ridge); may be empty.
+        origin: what the encoder will say about itself.
+    """
+
+    features: Features
+    train: Examples
+    validation: Examples
+    origin: Origin
+
+
+def make_lessons(
+    name: str,
+    features: Features,
+    factors: Factors,
+    settings: LessonSettings,
+    validation: Vocabulary | None,
+    rng: np.random.Generator,
+) -> Lessons:
+    """Join sound and factors by song id, hold out validation songs, standardise the targets.
+
+        target_i = (y_i - mean) / scale,   scale = sqrt(mean over songs and factors of (y - mean)²)
+
+    Mean and scale come from the training songs alone. One scale for all factors: dividing each factor by its own
+    spread would change which errors matter (eq. 4 adds them as they are).
+
+    Args:
+        name: the encoder's key, kept in its origin.
+        validation: ids of songs to choose by; None cuts `settings.validation` of the songs at random.
+    Raises:
+        InputError: nothing in common, no training songs, or numbers that are not finite.
+    """
+    heard, song_factors, weights = join_songs(features, factors, settings)
+    held_out = hold_out(features.songs.take(heard), validation, settings, rng)
+    train = ~held_out
+    if not train.any():
+        raise InputError(f"validation: all {len(heard)} songs are for validation, none is left to learn from.")
+    mean, scale = target_scaling(song_factors[train])
+    targets = ((song_factors - mean) / scale).astype(np.float32)
+    # `learned_from` names the songs behind the factors too: their plays reached the targets through the users.
+    behind = [] if factors.learned_from is None else [factors.learned_from.ids]
+    origin = Origin(
+        name=name,
+        settings=asdict(settings),
+        feature_kind=features.kind,
+        feature_settings=as_json(features.settings),
+        n_channels=features.n_channels,
+        target_mean=mean,
+        target_scale=scale,
+        learned_from=Vocabulary(pl.concat([features.songs.ids.gather(heard), *behind]).unique(maintain_order=True)),
+        protocol=str(factors.settings.get("protocol", "")),
+        parents={"features": features.fingerprint, "factors": factors.fingerprint},
+    )
+    parts = [Examples(heard[which], targets[which], weights[which]) for which in (train, held_out)]
+    return Lessons(features, parts[0], parts[1], origin)
+
+
+def join_songs(
+    features: Features, factors: Factors, settings: LessonSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Songs that have both sound and factors, in the order of the features.
+
+    Returns:
+        positions in features [n], targets in their own scale [n, n_factors] float64, weights [n] float32.
+    Raises:
+        InputError: no song in common, factors without songs, or weights asked for without listeners.
+    """
+    if factors.songs is None or factors.song_factors is None:
+        raise InputError("factors: hold no songs. Pass the factors learned from plays.")
+    at = factors.songs.find(features.songs.ids)
+    heard = np.flatnonzero(at >= 0)
+    if not len(heard):
+        raise InputError(
+            f"features and factors have no song in common: features has ids such as {examples_of(features.songs)}, "
+            f"factors such as {examples_of(factors.songs)}. Check that both use the same song ids."
+        )
+    logger.info(
+        "%d songs have sound and factors; %d lack factors, %d lack sound",
+        len(heard),
+        len(features.songs) - len(heard),
+        len(factors.songs) - len(heard),
+    )
+    targets = factors.song_factors[at[heard]].astype(np.float64)
+    check_finite("song_factors", targets)
+    weights = listener_weights(factors.n_listeners, settings.weight_listeners, at[heard])
+    kept = weights > 0
+    if settings.target == "unit":
+        norms = np.linalg.norm(targets, axis=1)
+        kept &= norms > 0
+        targets = targets / np.maximum(norms, np.finfo(np.float64).tiny)[:, None]
+    if not kept.all():
+        logger.warning("%d songs are left out: they have no listeners or factors of length 0", (~kept).sum())
+    if not kept.any():
+        raise InputError(f"factors: none of {len(heard)} songs has listeners and factors longer than 0.")
+    check_frames(features, heard[kept])
+    return heard[kept], targets[kept], weights[kept]
+
+
+def examples_of(ids: Vocabulary) -> str:
+    """The first ids, for a message."""
+    return ", ".join(map(repr, ids.ids.head(2).to_list())) or "none"
+
+
+def listener_weights(n_listeners: np.ndarray | None, enough: int, songs: np.ndarray) -> np.ndarray:
+    """How much each song's error counts: min(n_listeners, enough) / enough, or 1 when enough = 0.
+
+    Raises:
+        InputError: weights are asked for and the factors do not know their listeners.
+    """
+    if not enough:
+        return np.ones(len(songs), dtype=np.float32)
+    if n_listeners is None:
+        raise InputError("factors: have no n_listeners. Set weight_listeners=0, or learn the factors again.")
+    return (np.minimum(n_listeners[songs], enough) / enough).astype(np.float32)
+
+
+def hold_out(
+    songs: Vocabulary, validation: Vocabulary | None, settings: LessonSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Which songs [n] bool only choose. Cut at random, a lone song stays with training.
+
+    Raises:
+        InputError: validation songs are named and none is there.
+    """
+    held_out = np.zeros(len(songs), dtype=bool)
+    if validation is not None:
+        places = songs.find(validation.ids)
+        held_out[places[places >= 0]] = True
+        if not held_out.any() and len(validation):
+            raise InputError(
+                f"validation: none of its {len(validation)} songs has both sound and factors. "
+                "Pass songs that do, or None to cut some at random."
+            )
+        return held_out
+    n_held_out = int(np.ceil(settings.validation * len(songs))) if len(songs) > 1 else 0
+    held_out[rng.permutation(len(songs))[: min(n_held_out, len(songs) - 1)]] = True
+    return held_out
+
+
+def target_scaling(targets: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean [n_factors] and the one scale of targets [n_songs, n_factors]; the scale is 1 when all songs agree."""
+    mean = targets.mean(axis=0)
+    scale = float(np.sqrt(np.mean((targets - mean) ** 2)))
+    return mean, scale if scale > 1e-12 * (1 + np.abs(mean).max()) else 1.0

@@ -1,0 +1,209 @@
+"""The training loop of the network."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepcuts.artifacts import Features
+from deepcuts.errors import SettingError
+from deepcuts.predict.checkpoint import Course, load_course, save_course
+from deepcuts.predict.encoder import check_heard
+from deepcuts.predict.lessons import Examples, Lessons
+from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.windows import all_windows, in_memory, random_starts, read_ahead, read_windows
+from deepcuts.progress import Bar, progress
+
+logger = logging.getLogger(__name__)
+
+PREDICT_BATCH = 256  # windows heard at once outside training; float32 activations of some tens of MB
+
+
+def train(network: nn.Module, lessons: Lessons, settings: CnnSettings, checkpoint: Path | None, key: str) -> None:
+    """Fit the network in place and leave it with its best weights.
+
+    Each epoch visits every training song once, at one random window. The validation error is of whole songs,
+    predictions averaged over their windows. Without validation songs the last weights are the best.
+
+    Args:
+        checkpoint: a folder to continue from and to write after every epoch; None keeps nothing.
+        key: a hash of all that determines the run.
+    Raises:
+        SettingError: the error is no longer a number.
+    """
+    device = next(network.parameters()).device
+    optimiser = make_optimiser(network, settings)
+    course = Course() if checkpoint is None else load_course(checkpoint, key, network, optimiser)
+    heard, songs = in_memory(lessons.features, lessons.train.songs, settings.cache_gb * 1e9)
+    examples = Examples(songs, lessons.train.targets, lessons.train.weights)
+    with progress("train", total=settings.n_epochs * len(examples), unit="window") as bar:
+        bar.skip(course.n_epochs * len(examples))
+        while course.n_epochs < settings.n_epochs and not run_dry(course, settings):
+            with own_random_numbers(settings.seed, course.n_epochs, device) as rng:
+                error = one_epoch(network, optimiser, heard, examples, settings, course.n_epochs, rng, bar)
+            course.n_epochs += 1
+            judge(course, network, lessons, settings, error, bar)
+            if checkpoint is not None:
+                save_course(checkpoint, key, course, network, optimiser)
+    network.load_state_dict(course.best_weights)
+
+
+def run_dry(course: Course, settings: CnnSettings) -> bool:
+    """Whether the validation error has not fallen for `patience` epochs."""
+    return bool(settings.patience) and course.n_epochs - course.best_epoch >= settings.patience
+
+
+def judge(course: Course, network: nn.Module, lessons: Lessons, settings: CnnSettings, error: float, bar: Bar) -> None:
+    """Measure the epoch on validation songs and remember the weights when they are the best so far."""
+    if not math.isfinite(error):
+        raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {course.n_epochs}. Lower lr.")
+    validation = lessons.validation
+    loss = validation_loss(network, lessons.features, validation, settings) if len(validation) else None
+    bar.advance(0, note=f"validation error {loss:.4f}" if loss is not None else f"error {error:.4f}")
+    logger.info("epoch %d: error %.4f, validation %s", course.n_epochs, error, loss)
+    if loss is None or course.best_loss is None or loss < course.best_loss:
+        course.best_epoch, course.best_loss = course.n_epochs, loss
+        course.best_weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def one_epoch(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    features: Features,
+    examples: Examples,
+    settings: CnnSettings,
+    epoch: int,
+    rng: np.random.Generator,
+    bar: Bar,
+) -> float:
+    """Visit every song once in random order; the mean training error of the epoch."""
+    device = next(network.parameters()).device
+    batches = np.array_split(rng.permutation(len(examples)), math.ceil(len(examples) / settings.batch))
+    starts = random_starts(features.lengths[examples.songs], settings.window, rng)
+    n_steps = settings.n_epochs * len(batches)
+
+    def read(places: np.ndarray) -> tuple[torch.Tensor, ...]:
+        windows = read_windows(features, examples.songs[places], starts[places], settings.window)
+        parts = (windows, examples.targets[places], examples.weights[places])
+        return tuple(ready(part, device) for part in parts)
+
+    network.train()
+    errors = torch.zeros((), device=device)
+    for number, batch in enumerate(read_ahead(read, batches)):
+        lr = settings.lr * lr_fraction(settings.schedule, (epoch * len(batches) + number) / n_steps)
+        errors += step(network, optimiser, batch, settings, lr)
+        bar.advance(len(batches[number]))
+    return float(errors) / len(batches)
+
+
+def step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: tuple[torch.Tensor, ...],
+    settings: CnnSettings,
+    lr: float,
+) -> torch.Tensor:
+    """One step of the optimiser; the error before it."""
+    device = next(network.parameters()).device
+    windows, targets, weights = (part.to(device, non_blocking=True) for part in batch)
+    with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(settings.precision, device)):
+        predicted = network(windows)
+    error = LOSSES[settings.loss](predicted.float(), targets, weights)
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.zero_grad(set_to_none=True)
+    error.backward()
+    optimiser.step()
+    return error.detach()
+
+
+def predict_windows(network: nn.Module, features: Features, songs: np.ndarray, window: int) -> np.ndarray:
+    """The network's answer for whole songs: the mean over all their consecutive windows.
+
+    Dropout is off and the arithmetic is float32, whatever training used.
+
+    Returns:
+        [n_songs, n_factors] float64.
+    Raises:
+        InputError: a song's frames are not finite (names the song).
+    Source: van den Oord et al. 2013, section 4.2.
+    """
+    device = next(network.parameters()).device
+    owner, start = all_windows(features, songs, window)
+    batches = [
+        np.arange(first, min(first + PREDICT_BATCH, len(owner))) for first in range(0, len(owner), PREDICT_BATCH)
+    ]
+
+    def read(places: np.ndarray) -> torch.Tensor:
+        windows = read_windows(features, songs[owner[places]], start[places], window)
+        check_heard(features, songs[owner[places]], windows)
+        return ready(windows, device)
+
+    network.eval()
+    answers = []
+    with torch.inference_mode():
+        for windows in read_ahead(read, batches):
+            answers.append(network(windows.to(device, non_blocking=True)).double().cpu().numpy())
+    first_windows = np.searchsorted(owner, np.arange(len(songs)))
+    n_windows = np.bincount(owner, minlength=len(songs))
+    means: np.ndarray = np.add.reduceat(np.concatenate(answers), first_windows, axis=0) / n_windows[:, None]
+    return means
+
+
+def validation_loss(network: nn.Module, features: Features, examples: Examples, settings: CnnSettings) -> float:
+    """The loss of whole songs."""
+    predicted = predict_windows(network, features, examples.songs, settings.window)
+    targets, weights = torch.from_numpy(examples.targets), torch.from_numpy(examples.weights)
+    return float(LOSSES[settings.loss](torch.from_numpy(predicted), targets, weights))
+
+
+def make_optimiser(network: nn.Module, settings: CnnSettings) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum .9."""
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(
+            network.parameters(), settings.lr, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay
+        )
+    return torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay)
+
+
+def lr_fraction(schedule: str, done: float) -> float:
+    """What part of the highest learning rate to use when a fraction `done` in [0, 1) of all steps is made."""
+    if schedule == "onecycle" and done < 0.3:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * done / 0.3)) / 2
+    if schedule in ("onecycle", "cosine"):
+        way_down = (done - 0.3) / 0.7 if schedule == "onecycle" else done
+        return (1 + math.cos(math.pi * way_down)) / 2
+    if schedule == "step":
+        return 1.0 if done < 0.6 else 0.1 if done < 0.85 else 0.01
+    return 1.0
+
+
+@contextlib.contextmanager
+def own_random_numbers(seed: int, epoch: int, device: torch.device) -> Iterator[np.random.Generator]:
+    """The random numbers of one epoch, a function of seed and epoch alone; torch's own state is put back after."""
+    rng = np.random.default_rng([seed, epoch])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(rng.integers(2**62)))
+        yield rng
+
+
+def ready(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """An array as a tensor from which a copy to the device need not wait."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to learn in bfloat16: when asked to, or when the processor multiplies it fast."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    fast: Callable[[], bool] = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(fast())

@@ -1,0 +1,258 @@
+"""The best songs for each user, exactly, without ever holding users x songs.
+
+A chunk of users is scored in one matrix product. The k-th best score of each row is found by partition, and only the
+songs at or above it are sorted. Equal scores stand in a fixed random order of the songs, the same for every user,
+so the order of a file (often by popularity) never decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from deepcuts.artifacts import Factors, Plays, Ranking, Vocabulary
+from deepcuts.checks import check_finite, check_shape, did_you_mean
+from deepcuts.config import require
+from deepcuts.errors import InputError
+from deepcuts.progress import progress
+
+WHICH = ("cold", "warm", "both")
+MOST_SCORES = 2**25  # scores held at a time: 128 MiB
+
+
+@dataclass(frozen=True)
+class RecommendSettings:
+    """What to list.
+
+    Attributes:
+        k: songs for each user.
+        which: "cold" (songs without plays, placed by sound), "warm" (songs with plays) or "both".
+        exclude_played: leave out what the user has played.
+        per_artist: at most so many songs of an artist in a list; None for no limit.
+        chunk: users scored at a time.
+        seed: of the order among equal scores.
+    """
+
+    k: int = 20
+    which: str = "both"
+    exclude_played: bool = True
+    per_artist: int | None = None
+    chunk: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
+        require(self.which in WHICH, "which", self.which, " or ".join(WHICH))
+        require(self.per_artist is None or self.per_artist >= 1, "per_artist", self.per_artist, "at least 1, or none")
+        require(self.chunk >= 1, "chunk", self.chunk, "at least 1")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
+
+
+def candidates(observed: Factors, predicted: Factors | None, which: str) -> Factors:
+    """The users, and the songs that may be listed.
+
+    A song with plays keeps its observed factors even when its sound gave predicted ones too.
+
+    Args:
+        observed: users and warm songs.
+        predicted: songs placed by sound; may be None for "warm".
+        which: "warm" gives the observed songs, "cold" the predicted songs that are not
+            observed, "both" one after the other.
+    Raises:
+        InputError: nothing is left, predicted factors are missing, or the numbers of factors differ.
+    """
+    if which not in WHICH:
+        raise InputError(f"which = {which!r}: unknown.{did_you_mean(which, WHICH)}")
+    if observed.users is None or observed.user_factors is None:
+        raise InputError("observed factors: hold no users. Pass the factors that were fitted on plays.")
+    parts: list[tuple[pl.Series, np.ndarray]] = []
+    if which != "cold" and observed.songs is not None and observed.song_factors is not None:
+        parts.append((observed.songs.ids, observed.song_factors))
+    if which != "warm":
+        parts.append(_cold_songs(observed, predicted))
+    if not sum(len(ids) for ids, _ in parts):
+        raise InputError(f"which = {which!r}: no songs are left to recommend.")
+    both = [f for f in (observed, predicted) if f is not None]
+    known = [f.learned_from.ids for f in both if f.learned_from is not None]
+    parents = {"observed": observed.fingerprint}
+    if predicted is not None:
+        parents["predicted"] = predicted.fingerprint
+    return Factors(
+        observed.users,
+        observed.user_factors,
+        Vocabulary(pl.concat([ids for ids, _ in parts]), "song"),
+        np.concatenate([rows for _, rows in parts]),
+        learned_from=Vocabulary(pl.concat(known).unique(maintain_order=True), "song") if known else None,
+        settings={**observed.settings, "which": which},
+        parents=parents,
+    )
+
+
+def _cold_songs(observed: Factors, predicted: Factors | None) -> tuple[pl.Series, np.ndarray]:
+    if predicted is None or predicted.songs is None or predicted.song_factors is None:
+        raise InputError("cold songs: there are no predicted song factors. Pass them, or ask for warm songs only.")
+    if predicted.n_factors != observed.n_factors:
+        raise InputError(
+            f"predicted factors: {predicted.n_factors} factors, the observed ones have {observed.n_factors}. "
+            "Predict with the encoder that was fitted on these factors."
+        )
+    new = np.ones(len(predicted.songs), dtype=bool)
+    if observed.songs is not None:
+        new = observed.songs.find(predicted.songs.ids) < 0
+    return predicted.songs.ids.filter(pl.Series(new)), predicted.song_factors[new]
+
+
+def played_songs(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
+    """Which of `songs` each of `users` played [n_users, n_songs]; no entry for what the plays do not know."""
+    picks = []
+    for ours, theirs in ((users, plays.users), (songs, plays.songs)):
+        found = theirs.find(ours.ids)
+        known = np.flatnonzero(found >= 0)
+        ones = np.ones(len(known), dtype=np.float32)
+        picks.append(sparse.csr_array((ones, (known, found[known])), shape=(len(ours), len(theirs))))
+    return sparse.csr_array(picks[0] @ plays.counts @ picks[1].T)
+
+
+def recommend(
+    user_factors: np.ndarray,
+    song_factors: np.ndarray,
+    users: Vocabulary,
+    songs: Vocabulary,
+    settings: RecommendSettings | None = None,
+    *,
+    user_ids: Sequence[str] | None = None,
+    played: sparse.csr_array | None = None,
+    artists: Sequence[Any] | pl.Series | None = None,
+) -> Ranking:
+    """The k songs with the largest scores x_u . y_i for each user.
+
+    Args:
+        user_factors: x [n_users, n_factors].
+        song_factors: y [n_songs, n_factors]; see `candidates` for cold, warm or both.
+        users, songs: the ids of the rows of both.
+        user_ids: whom to list for; everyone when None.
+        played: [n_users, n_songs], what each user has played, see `played_songs`; left out of the lists when
+            `settings.exclude_played`.
+        artists: of each song [n_songs], for `settings.per_artist`; a song whose artist is None is never held back.
+    Returns:
+        lists of up to k songs; -1 and -inf where fewer were left.
+    Raises:
+        InputError: an unknown user id (with a near miss), shapes that differ, factors or scores that are not finite.
+    """
+    settings = settings or RecommendSettings()
+    check_shape("user_factors", user_factors, [len(users), None])
+    check_shape("song_factors", song_factors, [len(songs), user_factors.shape[1]])
+    if played is not None:
+        check_shape("played", played, [len(users), len(songs)])
+        played = sparse.csr_array(played)
+    wanted = np.arange(len(users)) if user_ids is None else users.positions(user_ids)
+    order = np.random.default_rng(settings.seed).permutation(len(songs))
+    codes = None if settings.per_artist is None else _artist_codes(artists, len(songs))[order]
+    by_tie = np.ascontiguousarray(song_factors[order].T)
+    found, scores = empty_lists(len(wanted), settings.k)
+    chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, len(songs))))
+    with progress("recommend", total=len(wanted), unit="user") as bar:
+        for first in range(0, len(wanted), chunk):
+            rows = wanted[first : first + chunk]
+            line = user_factors[rows] @ by_tie
+            check_finite("scores", line)
+            if settings.exclude_played and played is not None:
+                user, song = played[rows][:, order].nonzero()
+                line[user, song] = -np.inf
+            best, best_scores = best_with_cap(line, settings.k, codes, settings.per_artist)
+            block = slice(first, first + len(rows))
+            found[block] = np.where(best >= 0, order[best], -1)
+            scores[block] = best_scores
+            bar.advance(len(rows))
+    queries = users if user_ids is None else users.take(wanted)
+    return Ranking(queries, songs, found, scores, settings=asdict(settings))
+
+
+def empty_lists(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lists without songs: -1 [n, k] int32 and -inf [n, k] float32."""
+    return np.full((n, k), -1, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
+
+
+def best_columns(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k columns with the largest scores of each row, best first; equal scores in the order of the columns.
+
+    Args:
+        scores: [n_rows, n_columns]; -inf marks a column that may not be listed.
+    Returns:
+        columns: int64 [n_rows, k], -1 where fewer are left; scores: [n_rows, k], -inf there.
+    """
+    n_rows, n_columns = scores.shape
+    columns = np.full((n_rows, k), -1, dtype=np.int64)
+    best = np.full((n_rows, k), -np.inf, dtype=scores.dtype)
+    if not n_columns:
+        return columns, best
+    least = np.full(n_rows, -np.inf, dtype=scores.dtype)
+    if k < n_columns:
+        least = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k]
+    row, column = np.nonzero((scores >= least[:, None]) & (scores > -np.inf))
+    value = scores[row, column]
+    sorted_pairs = np.lexsort((column, -value, row))
+    row, column, value = row[sorted_pairs], column[sorted_pairs], value[sorted_pairs]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = place < k
+    columns[row[kept], place[kept]] = column[kept]
+    best[row[kept], place[kept]] = value[kept]
+    return columns, best
+
+
+def best_with_cap(
+    scores: np.ndarray, k: int, artists: np.ndarray | None, cap: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `best_columns`, with at most `cap` columns of one artist: what is over the cap is passed over, going down.
+
+    Longer and longer lists are made until k songs survive the cap in every row, or no songs are left.
+
+    Args:
+        artists: int64 [n_columns], the artist of each column; None, or cap=None, for no limit.
+    """
+    if artists is None or cap is None:
+        return best_columns(scores, k)
+    n_columns = scores.shape[1]
+    depth = min(4 * k, n_columns)
+    while True:
+        columns, values = best_columns(scores, depth)
+        kept = (columns >= 0) & (_times_before(artists[columns], columns >= 0) < cap)
+        exhausted = depth == n_columns or (columns[:, -1] < 0) | (kept.sum(axis=1) >= k)
+        if np.all(exhausted):
+            break
+        depth = min(4 * depth, n_columns)
+    place = np.cumsum(kept, axis=1) - 1
+    row, at = np.nonzero(kept & (place < k))
+    best = np.full((len(scores), k), -1, dtype=np.int64)
+    best_scores = np.full((len(scores), k), -np.inf, dtype=scores.dtype)
+    best[row, place[row, at]] = columns[row, at]
+    best_scores[row, place[row, at]] = values[row, at]
+    return best, best_scores
+
+
+def _times_before(codes: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """For each place of each row, how often the same code stands before it [n_rows, depth]."""
+    codes = np.where(valid, codes, -1)
+    by_code = np.argsort(codes, axis=1, kind="stable")
+    ordered = np.take_along_axis(codes, by_code, axis=1)
+    place = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
+    new = np.ones_like(valid)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    run_start = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    times = np.empty(codes.shape, dtype=np.int64)
+    np.put_along_axis(times, by_code, place - run_start, axis=1)
+    return times
+
+
+def _artist_codes(artists: Sequence[Any] | pl.Series | None, n_songs: int) -> np.ndarray:
+    """A number for each artist [n_songs]; songs without one get a number of their own."""
+    if artists is None:
+        raise InputError("per_artist: needs the artist of each song. Pass artists, for example songs_table['artist'].")
+    names = artists if isinstance(artists, pl.Series) else pl.Series(values=list(artists))
+    if len(names) != n_songs:
+        raise InputError(f"artists: {len(names)} of them for {n_songs} songs. Pass one for each song, None if unknown.")
+    own = pl.Series(np.arange(n_songs) + n_songs + 1)
+    return names.cast(pl.String).rank("dense").cast(pl.Int64).fill_null(own).to_numpy().copy()
