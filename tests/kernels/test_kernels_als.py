@@ -156,11 +156,15 @@ def test_the_returned_loss_is_that_of_the_new_rows(kernel, n_steps):
     np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_one_thread_and_three_give_the_same_bits():
-    surplus, fixed, begin = a_half_sweep(6, 700, 300, 33, mean_plays=12)
-    one, three = (solved(surplus, fixed, begin, n_threads=n) for n in (1, 3))
+@pytest.mark.parametrize("n_steps", [0, 3])
+def test_one_thread_and_three_give_the_same_bits(monkeypatch, n_steps):
+    monkeypatch.setattr(als, "WORTH_THREADS", 0)
+    monkeypatch.setattr(als, "ROWS_AT_ONCE", 64)
+    surplus, fixed, begin = a_half_sweep(6, 400, 300, 33, mean_plays=12)
+    one, three = (solved(surplus, fixed, begin, n_steps=n_steps, n_threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one[0], three[0])
     np.testing.assert_array_equal(one[1], three[1])
+    np.testing.assert_array_equal(als.gram(fixed, n_threads=1), als.gram(fixed, n_threads=3))
 
 
 def test_a_solved_row_stays_where_it_is(kernel):

@@ -28,4 +28,5 @@ __all__ = [
     "MfccSettings",
     "PoolSettings",
     "SoundFacts",
+    "pool_features",
 ]

@@ -5,7 +5,7 @@ equal content, and leave how many there are, how loud and of what colour alone. 
 a fifth of a second apart, so that even the differences between neighbouring frames (delta-MFCC) do not tell.
 
     brightness  cutoff of all tones           swing     where the second of two hats falls
-    register    pitch of the arpeggio         roll      how close the four snares of a bar stand
+    register    pitch of the chords           roll      how close the four snares of a bar stand
     breath      level of a band of noise      rise      does the arpeggio's pitch climb or fall
     formant     where a resonance sits        echo      how soon a clap is answered by its echo
     drums       level of the drums            sweep     does the bass open up or close down
@@ -151,7 +151,8 @@ def draw_score(seconds: float, rng: np.random.Generator) -> Score:
 def add_chords(out: np.ndarray, score: Score, controls: Controls, rng: np.random.Generator) -> None:
     """One soft held chord a bar."""
     roots, of_bar = np.unique(score.roots, return_inverse=True)
-    held = 0.025 * held_chords(score.key * semitones(roots[:, None] + CHORD), controls, rng)
+    base = score.key * 2 ** between(controls.register, -0.5, 1.5)
+    held = 0.05 * held_chords(base * semitones(roots[:, None] + CHORD), controls, rng)
     n_bar = round(score.bar * SAMPLE_RATE)
     for start, chord in zip(score.bars, of_bar, strict=True):
         add_at(out, np.resize(held[chord], n_bar), start)
@@ -171,7 +172,7 @@ def add_claps(out: np.ndarray, score: Score, controls: Controls, rng: np.random.
 def add_arpeggio(out: np.ndarray, score: Score, controls: Controls, rng: np.random.Generator) -> None:
     """Nine short notes a bar, in turns of eight pitches: falling, up and down, or rising (`rise`)."""
     length = round(0.1 * SAMPLE_RATE)
-    pitches = score.key * 2 ** between(controls.register, 0, 1.5) * semitones(SCALE)
+    pitches = score.key * semitones(SCALE)
     grains = 0.7 * decay(length, 0.035) * tones(pitches, tone_colour(pitches, controls), length, rng)
     order = peaked_order(8, controls.rise)
     turn = np.arange(9 * len(score.bars))

@@ -21,7 +21,7 @@ GROOVES = ("house", "dub", "garage", "funk", "bossa", "swing", "breaks", "samba"
 # What listeners say of a song in which a control of the synthesiser is low, and in which it is high.
 DESCRIPTORS: dict[str, tuple[str, str]] = {
     "brightness": ("mellow", "bright"),
-    "register": ("low melody", "high melody"),
+    "register": ("low chords", "high chords"),
     "breath": ("clean", "breathy"),
     "formant": ("dark vowel", "nasal"),
     "drums": ("soft drums", "loud drums"),

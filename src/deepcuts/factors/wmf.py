@@ -48,7 +48,8 @@ class WmfSettings:
         alpha: how much more a played song counts than an unplayed one.
         epsilon: in plays; well below it counts act linearly, well above it logarithmically. At 1e-6 the count
             hardly matters (c(1) = 28.6, c(100) = 37.8); from .01 it does.
-        regularization: λ, on users and songs alike.
+        regularization: λ, on users and songs alike. 0 is allowed, but with more factors than users or songs float32
+            may then not hold the objective down (a warning says so).
         n_sweeps: a sweep is users, then songs.
         init_scale: songs begin at N(0, init_scale²); users at 0.
         solver: "cg", or "exact" (Cholesky in float64; an order of magnitude slower).

@@ -73,12 +73,13 @@ def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
 
     float64 because it stands for all the pairs nobody played: its small directions decide how well λ is obeyed.
     """
-    blocks = _every(len(rows), ROWS_AT_ONCE)
+    step = max(ROWS_AT_ONCE, -(-len(rows) // 64))  # at most 64 parts, however many rows
+    blocks = _every(len(rows), step)
     parts = np.zeros((len(blocks), rows.shape[1], rows.shape[1]))
 
     def work(block: tuple[int, int]) -> None:
         part = rows[slice(*block)].astype(np.float64)
-        np.matmul(part.T, part, out=parts[block[0] // ROWS_AT_ONCE])
+        np.matmul(part.T, part, out=parts[block[0] // step])
 
     _each(work, blocks, n_threads, rows.size)
     return parts.sum(axis=0)
