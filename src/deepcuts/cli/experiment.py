@@ -33,6 +33,19 @@ def lastfm_command(
     print(results.rows_text(content["rows"]))
 
 
+@app.command("taste-profile")
+def taste_profile_command(
+    data: Data, output: Results = Path("docs/results"), toml: Toml = None, assignments: Set = None
+) -> None:
+    """Real Echo Nest plays: factorised, new songs and new users folded in, evaluated."""
+    from deepcuts.experiments import taste_profile
+
+    settings = settings_of(taste_profile.TasteProfileBench, toml, assignments, "taste_profile")
+    content = taste_profile.run(data, settings)
+    save(content, output / "taste_profile.json")
+    print(results.rows_text(content["rows"]))
+
+
 @app.command("pages")
 def pages(
     folder: Annotated[Path, typer.Argument(help="The folder of the numbers.")] = Path("docs/results"),

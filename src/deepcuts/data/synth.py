@@ -1,8 +1,8 @@
 """The sound of one song of the planted world: toy music whose every audible latent can be heard.
 
 Six controls shape the *spectrum*, so that a bag of frames hears them. Six live only in *time*: they move events of
-equal content, and leave how many there are, how loud and of what colour alone. Events of one layer stay at least
-a fifth of a second apart, so that even the differences between neighbouring frames (delta-MFCC) do not tell.
+equal content, and leave how many there are, how loud and of what colour alone. Events of a layer stand so far apart
+(most a fifth of a second or more) that differences between neighbouring frames (delta-MFCC) hardly tell either.
 
     brightness  cutoff of all tones           swing     where the second of two hats falls
     register    pitch of the chords           roll      how close the four snares of a bar stand
@@ -141,7 +141,7 @@ def draw_score(seconds: float, rng: np.random.Generator) -> Score:
     return Score(
         bars=bars,
         bar=bar,
-        key=float(220.0 * 2 ** (rng.uniform(-3, 3) / 12)),
+        key=float(220.0 * 2 ** (rng.uniform(-2.5, 2.5) / 12)),
         roots=ROOTS[rng.permutation(4)][turn],
         shifts=shifts,
         drums_play=turn != rng.integers(4),
@@ -152,7 +152,7 @@ def add_chords(out: np.ndarray, score: Score, controls: Controls, rng: np.random
     """One soft held chord a bar."""
     roots, of_bar = np.unique(score.roots, return_inverse=True)
     base = score.key * 2 ** between(controls.register, -0.5, 1.5)
-    held = 0.05 * held_chords(base * semitones(roots[:, None] + CHORD), controls, rng)
+    held = 0.035 * held_chords(base * semitones(roots[:, None] + CHORD), controls, rng)
     n_bar = round(score.bar * SAMPLE_RATE)
     for start, chord in zip(score.bars, of_bar, strict=True):
         add_at(out, np.resize(held[chord], n_bar), start)
@@ -173,7 +173,7 @@ def add_arpeggio(out: np.ndarray, score: Score, controls: Controls, rng: np.rand
     """Nine short notes a bar, in turns of eight pitches: falling, up and down, or rising (`rise`)."""
     length = round(0.1 * SAMPLE_RATE)
     pitches = score.key * semitones(SCALE)
-    grains = 0.7 * decay(length, 0.035) * tones(pitches, tone_colour(pitches, controls), length, rng)
+    grains = 1.0 * decay(length, 0.035) * tones(pitches, tone_colour(pitches, controls), length, rng)
     order = peaked_order(8, controls.rise)
     turn = np.arange(9 * len(score.bars))
     notes = order[(turn + round(16 * score.shifts["arpeggio"])) % 8]
@@ -213,7 +213,7 @@ def add_drums(out: np.ndarray, score: Score, controls: Controls, rng: np.random.
     """A bar: four kicks, four snares .2 to .5 s apart (`roll`), four pairs of hats .15 to .25 s apart (`swing`)."""
     level = decibels(between(controls.drums, -6, 6))
     kick = level * 0.9 * kick_drum()
-    snare = level * 1.0 * noise_burst(0.10, 0.03, 500, 1_200, rng)
+    snare = level * 1.4 * noise_burst(0.10, 0.03, 500, 1_200, rng)
     hat = level * 0.8 * noise_burst(0.06, 0.015, 6_500, 10_500, rng)
     snares = (between(controls.roll, 0.25, 0.1) * np.arange(4) + score.shifts["snare"]) % 1
     pair = np.array([0, between(controls.swing, 0.125, 0.075)])

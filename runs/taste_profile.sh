@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Real Echo Nest plays through the Million Song Dataset's reader: factorised, folded in, evaluated.
+# Usage: runs/taste_profile.sh DATA_FOLDER
+set -euo pipefail
+deepcuts experiment taste-profile "${1:?"usage: runs/taste_profile.sh DATA_FOLDER, the folder with taste_profile/"}"
+deepcuts experiment pages
