@@ -1,9 +1,17 @@
 """What tests of every stage share."""
 
+import contextlib
+import io
+import logging
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from deepcuts.progress import show_progress
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,3 +43,37 @@ def real_data() -> Path:
     folder = data_folder()
     assert folder is not None
     return folder
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command gave back: its exit code, what it wrote to stdout and what it told on stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_command(*words: object) -> Told:
+    from deepcuts.cli.main import main
+
+    out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
+    log = logging.getLogger("deepcuts")
+    before = (log.handlers[:], log.level, log.propagate)
+    sys.argv = ["deepcuts", *map(str, words)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        sys.argv = argv
+        show_progress(False)
+        log.handlers[:], log.level, log.propagate = before
+    return Told(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def deepcuts() -> Callable[..., Told]:
+    """The command line within this process: `deepcuts("data", "split", plays, "-o", out)` gives code, out and err."""
+    return run_command

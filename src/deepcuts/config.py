@@ -42,15 +42,23 @@ def make_settings(cls: type[S], *, toml: Path | None = None, table: str = "", as
     return cls(**values)
 
 
-def read_table(path: Path, table: str) -> dict[str, Any]:
-    """One table of a TOML file; empty when the file does not have it."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        SettingError: cannot be read, or is not TOML.
+    """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: not valid TOML: {error}.") from error
-    found = content.get(table, {})
+
+
+def read_table(path: Path, table: str) -> dict[str, Any]:
+    """One table of a TOML file; empty when the file does not have it."""
+    found = read_toml(path).get(table, {})
     if not isinstance(found, dict):
         raise SettingError(f"{path}: {table} = {found!r}: expected a table, written [{table}].")
     return found
@@ -62,7 +70,7 @@ def coerce(cls: type, key: str, value: Any, where: str) -> Any:
     names = {field.name for field in dataclasses.fields(cls)}
     if key not in names:
         raise SettingError(f"{where}: unknown setting.{did_you_mean(key, names)}")
-    allowed = _plain_types(hints[key])
+    allowed = sorted(_plain_types(hints[key]), key=lambda kind: kind is not type(None))  # "none" is no text
     for kind in allowed:
         converted = _convert(value, kind)
         if converted is not _NOTHING:

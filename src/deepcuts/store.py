@@ -42,7 +42,8 @@ def writing(folder: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
     """A scratch folder that becomes `folder` when the block ends well, and vanishes when it does not.
 
     Raises:
-        ArtifactError: `folder` exists and is not a deepcuts artifact (never overwritten), or overwrite=False.
+        ArtifactError: `folder` exists and is not a deepcuts artifact or one of another kind (never overwritten), or
+            overwrite=False.
         ResourceError: disk full or not writable; the old artifact stays.
     """
     folder = Path(folder)
@@ -52,6 +53,7 @@ def writing(folder: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         yield scratch
+        refuse_to_replace(folder, overwrite, kind_of(scratch))
         _replace(scratch, folder)
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -61,14 +63,25 @@ def writing(folder: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         raise
 
 
-def refuse_to_replace(folder: Path, overwrite: bool = True) -> None:
-    """Refuse to write over anything that is not one of our own artifacts."""
+def refuse_to_replace(folder: Path, overwrite: bool = True, kind: str | None = None) -> None:
+    """Refuse to write over anything that is not one of our own artifacts, or is one of another kind than `kind`."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir() or not (folder / META).exists():
         raise ArtifactError(f"{folder}: exists and is not a deepcuts artifact. Choose another -o.")
     if not overwrite:
         raise ArtifactError(f"{folder}: exists. Choose another -o, or remove it.")
+    found = kind_of(folder)
+    if kind is not None and found not in (None, kind):
+        raise ArtifactError(f"{folder}: holds {found}, and {kind} would take its place. Choose another -o.")
+
+
+def kind_of(folder: Path) -> str | None:
+    """The kind of artifact in a folder; None when there is none or its meta.json is damaged."""
+    try:
+        return str(_parse_meta(folder)["kind"])
+    except ArtifactError:
+        return None
 
 
 def _replace(scratch: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from deepcuts.audio.decode import BadSound
-from deepcuts.audio.echonest import EchonestSettings, hear_echonest, lay_on_grid, lay_on_grid_slowly
+from deepcuts.audio.echonest import EchonestSettings, hear_echonest, lay_on_grid, lay_on_grid_slowly, turn_pitches
 from deepcuts.errors import SettingError
 
 SEGMENTS = EchonestSettings(frame_rate=0.0)
@@ -107,3 +107,15 @@ def test_real_analyses_are_heard_whole(real_data):
         assert 1 < len(segments) / seconds < 8
         assert -70 < frames[:, 24].min() <= frames[:, 24].max() < 10
         assert 0 <= frames[:, 12:24].min() <= frames[:, 12:24].max() <= 1 + 1e-5
+
+
+def test_relative_pitch_forgets_the_key_and_nothing_else() -> None:
+    rng = np.random.default_rng(5)
+    values, seconds = rng.random((40, 25)), rng.random(40)
+    other_key = values.copy()
+    other_key[:, 12:24] = np.roll(values[:, 12:24], 5, axis=1)
+    turned = turn_pitches(values, seconds)
+    assert turned == pytest.approx(turn_pitches(other_key, seconds))
+    assert (turned[:, :12] == values[:, :12]).all()
+    assert (turned[:, 24] == values[:, 24]).all()
+    assert int((seconds[:, None] * turned[:, 12:24]).sum(axis=0).argmax()) == 0

@@ -35,10 +35,13 @@ class EchonestSettings:
         frame_rate: frames a second, 0 to 100; 0 makes each segment one frame. The default is a little finer than the
             segments (3.3 a second); 128 frames are then 32 s.
         min_seconds: shorter songs are set aside, > 0.
+        relative_pitch: turn the twelve semitones so that the strongest one of the song comes first: the same music
+            in another key then gives the same frames, and no model has to learn that keys do not matter.
     """
 
     frame_rate: float = 4.0
     min_seconds: float = 3.0
+    relative_pitch: bool = False
 
     def __post_init__(self) -> None:
         require(0 <= self.frame_rate <= 100, "frame_rate", self.frame_rate, "0 to 100 frames a second")
@@ -73,10 +76,21 @@ def hear_echonest(path: Path | str, settings: EchonestSettings) -> tuple[np.ndar
     if (np.diff(starts) <= 0).any():
         raise BadSound(path, "unreadable", "the segments do not begin one after the other")
     ends = np.append(starts[1:], max(duration, starts[-1] + SHORTEST_SEGMENT))
+    if settings.relative_pitch:
+        values = turn_pitches(values, ends - starts)
     frames = np.column_stack([values, np.log(ends - starts)])
     if settings.frame_rate > 0:
         frames = lay_on_grid(frames, starts, ends[-1], settings.frame_rate)
     return frames.astype(np.float32), float(ends[-1]), SoundFacts(rate, 0, duration)
+
+
+def turn_pitches(values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Segments [n_segments, n_channels] with the semitone that sounds most, weighted by `seconds`, put first."""
+    pitch = values[:, N_TIMBRE : 2 * N_TIMBRE]
+    strongest = int((seconds[:, None] * pitch).sum(axis=0).argmax())
+    turned = values.copy()
+    turned[:, N_TIMBRE : 2 * N_TIMBRE] = np.roll(pitch, -strongest, axis=1)
+    return turned
 
 
 def _read_analysis(path: Path) -> tuple[np.ndarray, np.ndarray, float, int]:

@@ -11,6 +11,7 @@ from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
 from deepcuts.errors import QuarantineError
+from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
 
@@ -82,6 +83,7 @@ def pool(
     assignments: Set = None,
 ) -> None:
     """Pooled statistics of frames, one row a song: mean, spread, change; averaged over its recordings."""
+    refuse_to_replace(output, kind="features")
     table = read_columns(songs, "song_id", "track_id") if songs else None
     pooled = pool_features(Features.load(features), settings_of(PoolSettings, toml, assignments, "pool"), table)
     pooled.save(output)

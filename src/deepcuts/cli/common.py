@@ -1,9 +1,10 @@
 """What every command shares: settings options, output, and what becomes of an error."""
 
-import dataclasses
 import json
 import logging
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,16 +12,19 @@ import polars as pl
 import typer
 
 from deepcuts.checks import did_you_mean
-from deepcuts.config import make_settings
-from deepcuts.errors import InputError
+from deepcuts.cli.settings import CLASSES
+from deepcuts.config import make_settings, read_toml
+from deepcuts.errors import InputError, SettingError
 
 S = TypeVar("S")
+EXPERIMENT_TABLES = ("lastfm", "taste_profile")
 
 Out = Annotated[
     Path, typer.Option("-o", "--output", help="The folder to write. Old content is replaced when the new is whole.")
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeat for more.")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeat for more. See `deepcuts settings`."),
 ]
 Toml = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings, one table for each stage.")
@@ -32,7 +36,39 @@ SplitOption = Annotated[Path | None, typer.Option("--split", help="A split: song
 def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, *tables: str) -> S:
     """Settings from defaults, the tables of a TOML file (later tables win) and --set."""
     table = tables[-1] if tables else ""
+    if toml is not None:
+        refuse_unknown_tables(toml, table)
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
+
+
+def refuse_unknown_tables(toml: Path, table: str) -> None:
+    """Refuse a settings file with a table that no command reads, or a setting outside of any: it would do nothing.
+
+    Raises:
+        SettingError: names it ("Did you mean").
+    """
+    known = {table, *EXPERIMENT_TABLES, *(name for name, _ in CLASSES.values())}
+    for name, held in read_toml(toml).items():
+        if not isinstance(held, dict):
+            raise SettingError(f"{toml}: {name} stands outside of any table. Write it below [{table}].")
+        if name not in known:
+            raise SettingError(f"{toml}: [{name}]: no such table.{did_you_mean(name, known)}")
+
+
+def one_of(option: str, value: str, allowed: Sequence[str]) -> str:
+    """The value of an option that must be one of a few words.
+
+    Raises:
+        SettingError: it is another ("Did you mean").
+    """
+    if value not in allowed:
+        raise SettingError(f"{option} {value!r}: unknown.{did_you_mean(value, allowed)}")
+    return value
+
+
+def clear(checkpoint: Path) -> None:
+    """Remove a checkpoint that is no longer needed."""
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def say(text: str) -> None:
@@ -51,11 +87,6 @@ def print_table(table: pl.DataFrame, as_json: bool = False) -> None:
         print_json(table.to_dicts())
     else:
         sys.stdout.write(table.write_csv(separator="\t"))
-
-
-def defaults_text(cls: Any) -> str:
-    """The settings of a stage with their defaults, for a command's help."""
-    return "  ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls))
 
 
 def start_log() -> None:

@@ -9,6 +9,7 @@ import typer
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
 from deepcuts.data import DATASETS, SplitSettings, WorldSettings, make_split, make_world
+from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
 
@@ -27,6 +28,7 @@ def reader_command(name: str) -> Callable[..., None]:
     cls, reader = DATASETS[name]
 
     def command(source: Source, output: Out, toml: Toml = None, assignments: Set = None, as_json: Json = False) -> None:
+        refuse_to_replace(output, kind="plays")
         reading = reader(source, settings_of(cls, toml, assignments, "data"))
         reading.plays.save(output)
         if reading.tags is not None:
@@ -75,6 +77,7 @@ def split(
     assignments: Set = None,
 ) -> None:
     """Choose which songs nobody is supposed to have played (by=song, artist, time or list)."""
+    refuse_to_replace(output, kind="split")
     counts = Plays.load(plays)
     made = make_split(
         counts,

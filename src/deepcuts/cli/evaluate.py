@@ -9,6 +9,7 @@ from deepcuts.artifacts import Factors, Plays, Split, Vocabulary
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, say, settings_of
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
+from deepcuts.store import refuse_to_replace
 
 
 def evaluate_systems(
@@ -16,7 +17,10 @@ def evaluate_systems(
     split: Annotated[Path, typer.Argument(help="The split under which everything was learned.")],
     factors: Annotated[Path, typer.Argument(help="Factors of the users.")],
     output: Out,
-    systems: Annotated[list[str], typer.Option("--system", metavar="NAME=FOLDER", help="Predicted song factors.")],
+    systems: Annotated[
+        list[str],
+        typer.Option("--system", metavar="NAME=FOLDER", help="A name, and song factors predicted from sound; repeat."),
+    ],
     truth: Annotated[Path | None, typer.Option("--truth", help="Truth of a planted world: adds the ceilings.")] = None,
     toml: Toml = None,
     assignments: Set = None,
@@ -30,8 +34,9 @@ def evaluate_systems(
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
     from deepcuts.experiments.controls import with_controls  # and so does torch
 
+    refuse_to_replace(output, kind="report")
     all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)
-    predicted = {name: Factors.load(folder) for name, folder in map(name_and_folder, systems)}
+    predicted = {name: Factors.load(folder) for name, folder in folders_of(systems).items()}
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
     table, songs = with_controls(all_plays, chosen, observed, predicted, truth=truth, seed=settings.seed)
     proof = audit(chosen, all_plays, {"observed": observed, **predicted}, table, test_songs=songs)
@@ -51,6 +56,15 @@ def table_users(observed: Factors) -> Vocabulary:
     if observed.users is None:
         raise SettingError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
     return observed.users
+
+
+def folders_of(systems: list[str]) -> dict[str, Path]:
+    """System name → folder."""
+    pairs = [name_and_folder(text) for text in systems]
+    folders = dict(pairs)
+    if len(folders) < len(pairs):
+        raise SettingError("--system: a name stands twice. Give each system its own.")
+    return folders
 
 
 def name_and_folder(text: str) -> tuple[str, Path]:

@@ -46,6 +46,31 @@ def taste_profile_command(
     print(results.rows_text(content["rows"]))
 
 
+@app.command("choose")
+def choose_command(
+    plays: Annotated[Path, typer.Argument(help="Plays.")] = Path("demo/world/plays"),
+    split: Annotated[Path, typer.Argument(help="Their split.")] = Path("demo/split"),
+    features: Annotated[Path, typer.Argument(help="Features of the songs.")] = Path("demo/logmel"),
+    output: Results = Path("docs/results"),
+) -> None:
+    """Compare settings on validation songs: how the demonstration's settings were chosen."""
+    from deepcuts.experiments import choose
+
+    save(choose.run(plays, split, features), output / "choose.json")
+
+
+@app.command("demo")
+def demo_command(
+    report: Annotated[Path, typer.Argument(help="The report of `make demo`.")] = Path("demo/report.json"),
+    output: Results = Path("docs/results"),
+) -> None:
+    """Keep the numbers and the picture of `make demo` in the docs."""
+    content = json.loads(report.read_text(encoding="utf-8"))
+    content["title"] = "The planted world of `make demo`: songs nobody has played"
+    save(content, output / "demo.json")
+    write_file(output / "demo.png", report.with_suffix(".png").read_bytes())
+
+
 @app.command("pages")
 def pages(
     folder: Annotated[Path, typer.Argument(help="The folder of the numbers.")] = Path("docs/results"),

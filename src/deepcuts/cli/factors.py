@@ -7,9 +7,9 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Plays, Split
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, say, settings_of
-from deepcuts.errors import SettingError
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
 from deepcuts.factors import WmfSettings, fit
+from deepcuts.store import refuse_to_replace, write_file
 
 PROTOCOLS = ("clean", "joint")
 
@@ -29,8 +29,8 @@ def factors(
     The objective of every half-sweep is written to history.csv in the folder. A killed run goes on after its last
     whole sweep when the same command runs again.
     """
-    if protocol not in PROTOCOLS:
-        raise SettingError(f"--protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.")
+    one_of("--protocol", protocol, PROTOCOLS)
+    refuse_to_replace(output, kind="factors")
     counts = Plays.load(plays)
     if split is not None and protocol == "clean":
         counts = Split.load(split).learning_plays(counts)
@@ -39,6 +39,8 @@ def factors(
     made = fit(counts, settings, checkpoint=checkpoint, protocol=protocol)
     made.factors.save(output)
     history = pl.DataFrame(made.history)
+    write_file(output / "history.csv", history.write_csv())
+    clear(checkpoint)
     say(
         f"{output}: {len(counts.users):,} users, {len(counts.songs):,} songs, {settings.n_factors} factors; "
         f"objective {history['objective'][0]:.5g} → {history['objective'][-1]:.5g}"

@@ -7,14 +7,16 @@ inputs were set aside · 130 interrupted.
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from deepcuts import __version__
-from deepcuts.cli import audio, data, doctor, evaluate, experiment, factors, predict, recommend
+from deepcuts.cli import audio, data, doctor, evaluate, experiment, factors, predict, recommend, settings
 from deepcuts.cli.common import say, start_log
-from deepcuts.errors import DeepcutsError
+from deepcuts.errors import DeepcutsError, ResourceError
 from deepcuts.progress import show_progress
+from deepcuts.store import explain_os_error
 
 app = typer.Typer(
     help="Recommend songs nobody has played yet, from how they sound.",
@@ -31,8 +33,28 @@ app.command("recommend")(recommend.recommend_songs)
 app.command("similar")(recommend.similar)
 app.command("evaluate")(evaluate.evaluate_systems)
 app.add_typer(experiment.app, name="experiment")
+app.command("settings")(settings.settings)
 app.command("show")(doctor.show)
 app.command("doctor")(doctor.doctor)
+
+
+def print_version(asked: bool) -> None:
+    """For `deepcuts --version`."""
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    asked: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)
+    ] = False,
+) -> None:
+    """Recommend songs nobody has played yet, from how they sound.
+
+    The journey: data → factors → audio → predict fit → predict songs → recommend, evaluate.
+    """
 
 
 @app.command("version")
@@ -46,13 +68,28 @@ def main() -> None:
     start_log()
     show_progress()
     try:
-        app()
+        app(prog_name="deepcuts")
     except DeepcutsError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("interrupted. Finished parts are kept; run the same command again to go on.")
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"error: {explain_os_error(error, error.filename)}")
+        sys.exit(ResourceError.exit_code)
+    except MemoryError as error:
+        say(f"error: memory is full ({error}). Close other programs, or work on a part of the data.")
+        sys.exit(ResourceError.exit_code)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if not was_interrupted(end):
+            raise
+        say("interrupted. Finished parts are kept; run the same command again to go on.")
+        sys.exit(130)
+
+
+def was_interrupted(end: BaseException | None) -> bool:
+    """Whether Ctrl-C stands at the root of it; typer makes its own exit of one."""
+    return end is not None and (isinstance(end, KeyboardInterrupt) or was_interrupted(end.__cause__ or end.__context__))

@@ -1,12 +1,16 @@
 """`deepcuts predict ...`: learn to hear factors; predict them for songs nobody has played."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from deepcuts.artifacts import TEST, VALIDATION, Factors, Features, Split, Vocabulary
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, say, settings_of
+from deepcuts.artifacts import VALIDATION, Factors, Features, Split, Vocabulary
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
+from deepcuts.errors import ArtifactError
+from deepcuts.store import kind_of, read_meta, refuse_to_replace
 
 app = typer.Typer(help="Learn from sound to factors, and predict.", no_args_is_help=True)
 
@@ -28,12 +32,16 @@ def fit(
     With --split, its validation songs choose when to stop; its test songs are left out even if their features
     are there. Killed training goes on where it was when the same command runs again.
     """
-    from deepcuts.predict import ENCODERS, LessonSettings, fit_encoder  # torch takes seconds to load
+    from deepcuts.predict import ENCODERS, fit_encoder  # torch takes seconds to load
 
-    kind = ENCODERS.get(encoder)
-    settings = settings_of(kind.settings if kind else LessonSettings, toml, assignments, encoder)
-    observed = Factors.load(factors)
-    validation = validation_songs(Split.load(split), observed) if split else None
+    kind = ENCODERS[one_of("--encoder", encoder, tuple(ENCODERS))]
+    refuse_to_replace(output, kind="encoder")
+    settings = settings_of(kind.settings, toml, assignments, encoder)
+    observed, validation = Factors.load(factors), None
+    if split is not None:
+        chosen = Split.load(split)
+        observed = without_test_songs(chosen, observed)
+        validation = validation_songs(chosen, observed)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
     made = fit_encoder(
         encoder, Features.load(features), observed, settings, validation=validation, checkpoint=checkpoint
@@ -52,12 +60,27 @@ def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:
     return Vocabulary(known) if len(known) else None
 
 
-def clear(checkpoint: Path) -> None:
-    """Remove a checkpoint that is no longer needed."""
-    if checkpoint.is_dir():
-        for path in checkpoint.iterdir():
-            path.unlink()
-        checkpoint.rmdir()
+def without_test_songs(split: Split, observed: Factors) -> Factors:
+    """The factors without those of test songs: under the joint protocol there are some, and no encoder may see them."""
+    if observed.songs is None or observed.song_factors is None:
+        return observed
+    keep = np.flatnonzero(split.test_songs.find(observed.songs.ids) < 0)
+    if len(keep) == len(observed.songs):
+        return observed
+    listeners = None if observed.n_listeners is None else observed.n_listeners[keep]
+    return replace(
+        observed, songs=observed.songs.take(keep), song_factors=observed.song_factors[keep], n_listeners=listeners
+    )
+
+
+def refuse_to_lose_users(output: Path) -> None:
+    """Refuse to put predicted factors in the place of observed ones.
+
+    Raises:
+        ArtifactError: the folder holds factors of users.
+    """
+    if kind_of(output) == "factors" and "n_users" in read_meta(output).shape:
+        raise ArtifactError(f"{output}: holds factors that were fitted on plays. Choose another -o.")
 
 
 @app.command("songs")
@@ -65,17 +88,19 @@ def songs(
     encoder: Annotated[Path, typer.Argument(help="A fitted encoder.")],
     features: FeaturesFolder,
     output: Out,
-    split: SplitOption = None,
+    split: Annotated[Path | None, typer.Option("--split", help="Predict only the test songs of this split.")] = None,
     unit_norm: Annotated[bool, typer.Option("--unit-norm", help="Divide each prediction by its length.")] = False,
 ) -> None:
     """Predict the factors of songs from sound alone: all songs with features, or a split's test songs."""
     from deepcuts.predict import load_encoder, predict_songs
 
+    refuse_to_replace(output, kind="factors")
+    refuse_to_lose_users(output)
     heard = Features.load(features)
     wanted = None
     if split is not None:
         chosen = Split.load(split)
-        ids = chosen.songs.take(chosen.members(TEST)).ids
+        ids = chosen.test_songs.ids
         wanted = Vocabulary(ids.filter(heard.songs.find(ids) >= 0))
         say(f"{len(wanted):,} of {len(ids):,} test songs have features")
     predicted = predict_songs(load_encoder(encoder), heard, wanted, unit_norm=unit_norm)

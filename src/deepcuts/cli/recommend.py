@@ -1,6 +1,7 @@
 """`deepcuts recommend` and `deepcuts similar`: lists by id."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,8 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Factors, Plays, Ranking
-from deepcuts.cli.common import Json, Set, Toml, print_table, say, settings_of
-from deepcuts.errors import InputError
+from deepcuts.cli.common import Json, Set, Toml, one_of, print_table, say, settings_of
+from deepcuts.errors import InputError, SettingError
 from deepcuts.recommend import (
     RecommendSettings,
     SimilarSettings,
@@ -19,11 +20,17 @@ from deepcuts.recommend import (
     similar_songs,
     usage_space,
 )
+from deepcuts.recommend.topk import WHICH
+from deepcuts.store import refuse_to_replace
 
 FactorsFolder = Annotated[Path, typer.Argument(help="Factors of users and songs.")]
 Predicted = Annotated[Path | None, typer.Option("--predicted", help="Factors of songs, predicted from sound.")]
 PlaysOption = Annotated[
     Path | None, typer.Option("--plays", help="Plays: what a user has played is left out; names are shown.")
+]
+WhichOption = Annotated[
+    str | None,
+    typer.Option("--which", help="cold (never played), warm or both. By default both; warm without --predicted."),
 ]
 
 
@@ -32,23 +39,32 @@ def recommend_songs(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for ranking.parquet.")] = None,
     predicted: Predicted = None,
     plays: PlaysOption = None,
-    which: Annotated[str, typer.Option(help="cold (never played), warm or both.")] = "both",
-    k: Annotated[int, typer.Option("-k", help="Songs for each user; 0 ranks all of them.")] = 20,
+    which: WhichOption = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=0, help="Songs for each user (20 by default); 0 ranks all of them.")
+    ] = None,
     users: Annotated[list[str] | None, typer.Option("--user", help="Only these users; repeat for more.")] = None,
-    show: Annotated[int, typer.Option("--show", help="Tell in words what this many users played and get.")] = 0,
+    show: Annotated[int, typer.Option("--show", min=0, help="Tell in words what this many users played and get.")] = 0,
     toml: Toml = None,
     assignments: Set = None,
     as_json: Json = False,
 ) -> None:
     """Rank songs for users: the best k for each, from those never played, those played, or both."""
+    if show and as_json:
+        raise SettingError("--show tells in words, --json prints the ranking: choose one of them.")
+    if output is not None:
+        refuse_to_replace(output, kind="ranking")
+    settings = recommend_settings(which, k, predicted, toml, assignments)
     observed = Factors.load(factors)
-    pool = candidates(observed, Factors.load(predicted) if predicted else None, which)
-    asked = [f"which={which}", f"k={k or len(pool.songs or ())}", *(assignments or ())]
-    settings = settings_of(RecommendSettings, toml, asked, "recommend")
+    pool = candidates(observed, Factors.load(predicted) if predicted else None, settings.which)
     if pool.users is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
         raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
+    if k == 0:
+        settings = replace(settings, k=len(pool.songs))
     counts = Plays.load(plays) if plays else None
-    played = played_songs(counts, pool.users, pool.songs) if counts and which != "cold" else None
+    played = played_songs(counts, pool.users, pool.songs) if counts and settings.which != "cold" else None
+    if counts is None and settings.which != "cold" and settings.exclude_played:
+        say("no --plays: the lists may hold songs that the user has played")
     artists = None
     if settings.per_artist is not None:
         artists = artists_of(counts, pool.songs.ids, plays)
@@ -61,9 +77,23 @@ def recommend_songs(
         say(f"{output}/ranking.parquet: the best {ranking.song.shape[1]} of {len(pool.songs):,} songs for "
             f"{len(ranking.queries):,} users")  # fmt: skip
     if show:
-        tell_users(ranking, counts, show)
-    elif output is None:
+        tell_users(ranking, counts, show, cold=settings.which == "cold")
+    elif output is None or as_json:
         print_table(ranking.table(), as_json)
+
+
+def recommend_settings(
+    which: str | None, k: int | None, predicted: Path | None, toml: Path | None, assignments: list[str] | None
+) -> RecommendSettings:
+    """Settings file < options; without predicted factors there are only warm songs, so those are taken, and told."""
+    options = [f"{name}={value}" for name, value in (("which", which), ("k", k)) if value]
+    settings = settings_of(RecommendSettings, toml, [*options, *(assignments or ())], "recommend")
+    if predicted is None and settings.which != "warm":
+        if which or settings.which == "cold":
+            raise SettingError(f"which = {settings.which!r}: cold songs need --predicted. Pass it, or --which warm.")
+        say("no --predicted: only songs with plays are ranked")
+        return replace(settings, which="warm")
+    return settings
 
 
 def artists_of(counts: Plays | None, song_ids: pl.Series, plays: Path | None) -> pl.Series:
@@ -74,23 +104,24 @@ def artists_of(counts: Plays | None, song_ids: pl.Series, plays: Path | None) ->
     return pl.DataFrame({"song_id": song_ids}).join(names, on="song_id", how="left", maintain_order="left")["artist"]
 
 
-def tell_users(ranking: Ranking, counts: Plays | None, n: int) -> None:
-    """What n users played most, and what they get (stdout). Plays of the ranked songs themselves stay hidden from
-    the first list, and tell in the second where the guess was right.
+def tell_users(ranking: Ranking, counts: Plays | None, n: int, cold: bool = True) -> None:
+    """What n users played most, and what they get (stdout). Plays of cold songs stay hidden from the first list, and
+    tell in the second where the guess was right.
     """
     names = song_names(counts)
     table = ranking.table()
     for user_id in typical_users(ranking, counts, n):
         history = plays_of_user(counts, user_id)
-        known = {song_id: count for song_id, count in history.items() if song_id not in ranking.songs}
+        known = {song_id: count for song_id, count in history.items() if not cold or song_id not in ranking.songs}
         print(f"\n{user_id}")
         if known:
             best = sorted(known, key=lambda song_id: -known[song_id])[:5]
             print(f"  played {len(known)} songs, most of all:")
             print("\n".join(f"    {names(song_id)}  ×{known[song_id]:g}" for song_id in best))
-        print("  would get, of songs nobody has played:")
+        print("  would get, of songs nobody has played:" if cold else "  would get:")
         for song_id in table.filter(pl.col("user_id") == user_id)["song_id"]:
-            right = f"  ← did play it, ×{history[song_id]:g}, which was hidden" if song_id in history else ""
+            right = f"  ← did play it, ×{history[song_id]:g}" if song_id in history else ""
+            right += ", which was hidden" if right and cold else ""
             print(f"    {names(song_id)}{right}")
 
 
@@ -127,17 +158,19 @@ def similar(
     factors: FactorsFolder,
     songs: Annotated[list[str], typer.Argument(help="Song ids.")],
     predicted: Predicted = None,
-    which: Annotated[str, typer.Option(help="Candidates: cold, warm or both.")] = "both",
-    k: Annotated[int, typer.Option("-k", help="Songs for each query.")] = 10,
+    which: WhichOption = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Songs for each query (10 by default).")] = None,
     toml: Toml = None,
     assignments: Set = None,
     as_json: Json = False,
 ) -> None:
     """Songs whose listeners would be the same: cosine of usage patterns, observed or predicted."""
-    which = which if predicted else "warm"
+    which = one_of("--which", which or ("both" if predicted else "warm"), WHICH)
+    if predicted is None and which != "warm":
+        raise SettingError(f"--which {which}: cold songs need --predicted. Pass it, or --which warm.")
     pool = candidates(Factors.load(factors), Factors.load(predicted) if predicted else None, which)
     if pool.songs is None or pool.user_factors is None or pool.song_factors is None:
         raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
-    settings = settings_of(SimilarSettings, toml, [f"k={k}", *(assignments or ())], "similar")
+    settings = settings_of(SimilarSettings, toml, [*([f"k={k}"] if k else []), *(assignments or ())], "similar")
     space = usage_space(pool.user_factors, pool.song_factors)
     print_table(similar_songs(space, pool.songs, settings, query_ids=songs).table(), as_json)

@@ -6,7 +6,7 @@ equal content, and leave how many there are, how loud and of what colour alone. 
 
     brightness  cutoff of all tones           swing     where the second of two hats falls
     register    pitch of the chords           roll      how close the four snares of a bar stand
-    breath      level of a band of noise      rise      does the arpeggio's pitch climb or fall
+    breath      level of a band of noise      rise      does the marimba climb or fall
     formant     where a resonance sits        echo      how soon a clap is answered by its echo
     drums       level of the drums            sweep     does the bass open up or close down
     bass        level of the bass             restless  how often the strokes change between two woodblocks
@@ -32,7 +32,7 @@ TEMPORAL = ("swing", "roll", "rise", "echo", "sweep", "restless")
 
 ROOTS = np.array([0, -3, 5, -5])  # I vi IV V, in semitones
 CHORD = np.array([0, 4, 7])
-SCALE = np.array([0, 4, 7, 9, 12, 16, 19, 24])  # the arpeggio, low to high
+SCALE = np.array([0, 4, 7, 9, 12, 16, 19, 24])  # of the marimba, low to high
 TABLE = 1024  # points in one period of a tone
 LOOP = 16_384  # points in a seamless loop of noise or of a held chord
 NOISE_LOOP = 65_536
@@ -118,7 +118,7 @@ def song_sound(
     out = np.zeros(n, dtype=np.float32)
     add_chords(out, score, controls, rng)
     add_claps(out, score, controls, rng)
-    add_arpeggio(out, score, controls, rng)
+    add_marimba(out, score, controls, rng)
     add_blocks(out, score, controls, rng)
     add_bass(out, score, controls, rng)
     add_drums(out, score, controls, rng)
@@ -136,7 +136,7 @@ def draw_score(seconds: float, rng: np.random.Generator) -> Score:
     bars = np.arange(math.ceil(seconds / bar) + 1) * bar - rng.uniform(0, bar)
     turn = np.arange(len(bars)) % 4
     shifts = dict(
-        zip(("clap", "arpeggio", "blocks", "bass", "snare", "hat"), rng.integers(16, size=6) / 16, strict=True)
+        zip(("clap", "marimba", "blocks", "bass", "snare", "hat"), rng.integers(16, size=6) / 16, strict=True)
     )
     return Score(
         bars=bars,
@@ -169,14 +169,14 @@ def add_claps(out: np.ndarray, score: Score, controls: Controls, rng: np.random.
             add_at(out, echo, start + (place + lag) * score.bar)
 
 
-def add_arpeggio(out: np.ndarray, score: Score, controls: Controls, rng: np.random.Generator) -> None:
-    """Nine short notes a bar, in turns of eight pitches: falling, up and down, or rising (`rise`)."""
+def add_marimba(out: np.ndarray, score: Score, controls: Controls, rng: np.random.Generator) -> None:
+    """Nine short notes a bar, in turns of eight pitches that no key moves: falling, up and down, or rising."""
     length = round(0.1 * SAMPLE_RATE)
-    pitches = score.key * semitones(SCALE)
-    grains = 1.0 * decay(length, 0.035) * tones(pitches, tone_colour(pitches, controls), length, rng)
+    pitches = 220.0 * semitones(SCALE)
+    grains = 1.1 * decay(length, 0.035) * tones(pitches, tone_colour(pitches, controls), length, rng)
     order = peaked_order(8, controls.rise)
     turn = np.arange(9 * len(score.bars))
-    notes = order[(turn + round(16 * score.shifts["arpeggio"])) % 8]
+    notes = order[(turn + round(16 * score.shifts["marimba"])) % 8]
     for start, note in zip(score.bars[0] + turn / 9 * score.bar, notes, strict=True):
         add_at(out, grains[note], start)
 
@@ -213,7 +213,7 @@ def add_drums(out: np.ndarray, score: Score, controls: Controls, rng: np.random.
     """A bar: four kicks, four snares .2 to .5 s apart (`roll`), four pairs of hats .15 to .25 s apart (`swing`)."""
     level = decibels(between(controls.drums, -6, 6))
     kick = level * 0.9 * kick_drum()
-    snare = level * 1.4 * noise_burst(0.10, 0.03, 500, 1_200, rng)
+    snare = level * 1.7 * noise_burst(0.10, 0.03, 600, 1_250, rng)
     hat = level * 0.8 * noise_burst(0.06, 0.015, 6_500, 10_500, rng)
     snares = (between(controls.roll, 0.25, 0.1) * np.arange(4) + score.shifts["snare"]) % 1
     pair = np.array([0, between(controls.swing, 0.125, 0.075)])

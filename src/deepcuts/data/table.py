@@ -86,7 +86,11 @@ class EventSettings:
 
 @dataclass(frozen=True)
 class TableSettings(EventSettings):
-    """How to read a table of play counts: as EventSettings, and `plays`, the column of the counts."""
+    """How to read a table of play counts: as EventSettings, and one more.
+
+    Attributes:
+        plays: column name of the counts, or "auto" (see SYNONYMS).
+    """
 
     plays: str = "auto"
 

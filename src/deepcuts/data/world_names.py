@@ -28,7 +28,7 @@ DESCRIPTORS: dict[str, tuple[str, str]] = {
     "bass": ("light bass", "heavy bass"),
     "swing": ("straight", "swinging"),
     "roll": ("even snare", "snare roll"),
-    "rise": ("falling arpeggio", "rising arpeggio"),
+    "rise": ("falling marimba", "rising marimba"),
     "echo": ("close echo", "late echo"),
     "sweep": ("closing bass", "opening bass"),
     "restless": ("patient blocks", "restless blocks"),

@@ -9,6 +9,7 @@ audio_ceiling      the true audible taste of the true users: no one who only lis
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def with_controls(
     if observed.users is None or observed.user_factors is None:
         raise InputError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
     songs = ranked_songs(split, list(predicted.values()))
-    rng = np.random.default_rng(seed)
+    # Every split has draws of its own: with one draw for all folds their control rows would rise and fall together.
+    rng = np.random.default_rng([seed, int(split.fingerprint[:8], 16)])
     X = observed.user_factors
     names = [f" {deal + 1}" for deal in range(n_deals)] if n_deals > 1 else [""]
     systems = [random_system(X, len(songs), rng, f"random{name}") for name in names]
@@ -60,7 +62,8 @@ def with_controls(
     systems += [popularity_system(len(X), listeners), *heard]
     if truth is not None:
         systems += ceilings(load_truth(truth), plays, split, observed, songs)
-    return [*systems, fold_in(observed, hidden)], songs
+    protocol = str(observed.settings.get("protocol", "clean"))  # one table, one protocol: controls use the users too
+    return [replace(system, protocol=protocol) for system in (*systems, fold_in(observed, hidden))], songs
 
 
 def ranked_songs(split: Split, predicted: Sequence[Factors]) -> Vocabulary:

@@ -8,7 +8,8 @@ A new encoder is one file and one line in ENCODERS. torch lives in this stage on
 
 from deepcuts.predict.cnn import CnnEncoder
 from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.fit import ENCODERS, EncoderKind, fit_encoder, load_encoder, predict_songs
+from deepcuts.predict.fit import ENCODERS, EncoderKind, average_predictions, fit_encoder, load_encoder, predict_songs
+from deepcuts.predict.kernel import KernelEncoder, KernelSettings
 from deepcuts.predict.lessons import LessonSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.losses import LOSSES
@@ -23,6 +24,8 @@ __all__ = [
     "CnnSettings",
     "Encoder",
     "EncoderKind",
+    "KernelEncoder",
+    "KernelSettings",
     "LessonSettings",
     "LinearEncoder",
     "LinearSettings",
@@ -31,6 +34,7 @@ __all__ = [
     "Origin",
     "TreesEncoder",
     "TreesSettings",
+    "average_predictions",
     "fit_encoder",
     "load_encoder",
     "predict_songs",

@@ -1,17 +1,19 @@
 """Fit an encoder, load it, and let it predict the factors of songs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from deepcuts.artifacts import Factors, Features, Vocabulary
 from deepcuts.checks import did_you_mean
-from deepcuts.errors import ArtifactError, SettingError
+from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.cnn import build_cnn, fit_cnn
 from deepcuts.predict.encoder import Encoder, Origin, read_encoder
+from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
 from deepcuts.predict.lessons import Lessons, LessonSettings, make_lessons
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
@@ -36,6 +38,7 @@ class EncoderKind:
 
 ENCODERS: dict[str, EncoderKind] = {
     "linear": EncoderKind(LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear),
+    "kernel": EncoderKind(KernelSettings, lambda lessons, settings, _: fit_kernel(lessons, settings), build_kernel),
     "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp),
     "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
     "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn),
@@ -119,3 +122,37 @@ def predict_songs(
     settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm, "protocol": origin.protocol}
     parents = {"encoder": encoder.fingerprint, "features": features.fingerprint}
     return Factors(None, None, wanted, predicted, learned_from=origin.learned_from, settings=settings, parents=parents)
+
+
+def average_predictions(predictions: Sequence[Factors]) -> Factors:
+    """The mean of several predictions of the same songs: encoders that err differently err less together.
+
+    Args:
+        predictions: at least one, of equal songs (in any order) and equally many factors.
+    Returns:
+        factors of songs in the order of the first; `learned_from` is everything any of them learned from.
+    Raises:
+        InputError: none, other songs, or other numbers of factors.
+    """
+    pairs = [(one.songs, one.song_factors) for one in predictions if one.songs is not None]
+    first_songs, first_rows = pairs[0] if pairs else (None, None)
+    if first_songs is None or first_rows is None or len(pairs) < len(predictions):
+        raise InputError("average: expected predicted song factors, at least one.")
+    total = np.zeros(first_rows.shape)
+    for songs, rows in pairs:
+        if rows is None or rows.shape != first_rows.shape:
+            found = f"{len(songs)} songs × {0 if rows is None else rows.shape[1]} factors"
+            raise InputError(
+                f"average: {found} beside {len(first_songs)} × {first_rows.shape[1]}. Predict the same songs."
+            )
+        total += rows[songs.positions(first_songs.ids, where="average")]
+    learned = [one.learned_from.ids for one in predictions if one.learned_from is not None]
+    first = predictions[0]
+    return replace(
+        first,
+        song_factors=(total / len(pairs)).astype(np.float32),
+        learned_from=Vocabulary(pl.concat(learned).unique(maintain_order=True)) if learned else None,
+        settings={"encoder": "average", "of": [dict(one.settings) for one in predictions],
+                  "protocol": first.settings.get("protocol", "")},
+        parents={str(place): one.fingerprint for place, one in enumerate(predictions)},
+    )  # fmt: skip

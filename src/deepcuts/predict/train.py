@@ -66,7 +66,8 @@ def judge(course: Course, network: nn.Module, lessons: Lessons, settings: CnnSet
     validation = lessons.validation
     loss = validation_loss(network, lessons.features, validation, settings) if len(validation) else None
     bar.advance(0, note=f"validation error {loss:.4f}" if loss is not None else f"error {error:.4f}")
-    logger.info("epoch %d: error %.4f, validation %s", course.n_epochs, error, loss)
+    told = "" if loss is None else f", validation {loss:.4f}"
+    logger.info("epoch %d: error %.4f%s", course.n_epochs, error, told)
     if loss is None or course.best_loss is None or loss < course.best_loss:
         course.best_epoch, course.best_loss = course.n_epochs, loss
         course.best_weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,107 @@
+"""`deepcuts settings`: what `--set` and a settings file may change, with defaults and meanings."""
+
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from deepcuts.audio import FEATURES, PoolSettings
+from deepcuts.checks import did_you_mean
+from deepcuts.data import DATASETS, SplitSettings, WorldSettings
+from deepcuts.errors import SettingError
+from deepcuts.evaluate import EvaluateSettings
+from deepcuts.factors import WmfSettings
+from deepcuts.recommend import RecommendSettings, SimilarSettings
+
+ENCODER_NAMES = ("linear", "mlp", "trees", "cnn")  # ENCODERS without loading torch; a test compares them
+
+
+def always(cls: type) -> Callable[[], type]:
+    """A function that gives the class."""
+    return lambda: cls
+
+
+def encoder_settings(name: str) -> Callable[[], type]:
+    """A function that gives an encoder's settings class: torch is loaded when it is called."""
+
+    def load() -> type:
+        from deepcuts.predict import ENCODERS  # torch takes seconds to load
+
+        return ENCODERS[name].settings
+
+    return load
+
+
+# What a person calls it → (table of a settings file, where its class comes from).
+CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
+    **{f"data {name}": ("data", always(cls)) for name, (cls, _) in DATASETS.items()},
+    "data world": ("world", always(WorldSettings)),
+    "data split": ("split", always(SplitSettings)),
+    "factors": ("factors", always(WmfSettings)),
+    **{f"audio {name}": (name, always(maker.settings)) for name, maker in FEATURES.items()},
+    "audio pool": ("pool", always(PoolSettings)),
+    **{f"predict {name}": (name, encoder_settings(name)) for name in ENCODER_NAMES},
+    "recommend": ("recommend", always(RecommendSettings)),
+    "similar": ("similar", always(SimilarSettings)),
+    "evaluate": ("evaluate", always(EvaluateSettings)),
+}
+
+
+def settings(
+    command: Annotated[list[str] | None, typer.Argument(help="Such as `factors`, `data split`, `predict cnn`.")] = None,
+) -> None:
+    """Print the settings of a command with defaults and meanings, as a file for --settings; without one, list commands.
+
+    For example `deepcuts settings predict cnn > my.toml`; edit; `deepcuts predict fit ... --settings my.toml`.
+    """
+    if not command:
+        print("\n".join(CLASSES))
+        return
+    name = " ".join(command)
+    if name not in CLASSES:
+        raise SettingError(f"settings of {name!r}: unknown.{did_you_mean(name, CLASSES)}")
+    table, load = CLASSES[name]
+    print(as_toml(table, load()))
+
+
+def as_toml(table: str, cls: Any) -> str:
+    """A table of a settings file that holds every default of `cls`, each under its meaning."""
+    docs = field_docs(cls)
+    summary = (inspect.getdoc(cls) or "").split("\n", 1)[0]
+    lines = [f"# {summary}", f"[{table}]"]
+    last = ""
+    for field in dataclasses.fields(cls):
+        said = docs.get(field.name, "")
+        if said != last:
+            lines += [f"# {line}" for line in said.split("\n") if line]
+        lines.append(f"{field.name} = {toml_value(field.default)}")
+        last = said
+    return "\n".join(lines)
+
+
+def toml_value(value: Any) -> str:
+    """A default as TOML writes it; None is the text "none"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps("none" if value is None else value, ensure_ascii=False)
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """What the docstrings of a settings class, and of those it builds on, say of each field (section `Attributes:`)."""
+    docs: dict[str, str] = {}
+    for one in cls.__mro__:
+        text = inspect.cleandoc(one.__doc__ or "")
+        if one is object or "Attributes:" not in text:
+            continue
+        section = text.split("Attributes:", 1)[1]
+        for names, said in re.findall(r"^    ([a-z]\w*(?:, \w+)*): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE):
+            told = re.sub(r"\n\s+", "\n", said)
+            for name in names.split(", "):
+                docs.setdefault(name, told)
+    return docs
