@@ -159,7 +159,10 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("words", [["factors", "PLAYS", "--set", "n_factors=400"], ["audio", "logmel", "SOUNDS", "-j", "1", "--set=rate=8000"]])
+@pytest.mark.parametrize(
+    "words",
+    [["factors", "PLAYS", "--set", "n_factors=400"], ["audio", "logmel", "SOUNDS", "-j", "1", "--set=rate=8000"]],
+)
 def test_a_full_disk_is_told_and_leaves_nothing_half_done(deepcuts, home, tiny_disk, words) -> None:
     places = {"PLAYS": home / "world/plays", "SOUNDS": home / "world/sounds"}
     told = deepcuts(*(places.get(word, word) for word in words), "-o", tiny_disk / "out")

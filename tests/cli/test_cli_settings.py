@@ -1,11 +1,15 @@
 """Settings by --set and by file: precedence, refusals with exit code 2, and `deepcuts settings`."""
 
+import ast
 import json
 import tomllib
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from deepcuts.cli import common
+from deepcuts.cli.common import OTHER_TABLES
 from deepcuts.cli.settings import CLASSES
 from deepcuts.config import make_settings
 
@@ -53,9 +57,7 @@ def test_a_wrong_setting_is_refused(deepcuts, home, tmp_path, words, message) ->
 )
 def test_a_settings_file_that_would_do_nothing_is_refused(deepcuts, home, tmp_path, text, message) -> None:
     (tmp_path / "my.toml").write_text(text)
-    told = deepcuts(
-        "factors", home / "world/plays", "-o", tmp_path / "factors", "--settings", tmp_path / "my.toml"
-    )
+    told = deepcuts("factors", home / "world/plays", "-o", tmp_path / "factors", "--settings", tmp_path / "my.toml")
     assert told.code == 2
     assert f"{tmp_path}/my.toml: {message}" in told.err
 
@@ -92,3 +94,14 @@ def test_the_list_of_settings_names_every_command_that_has_some(deepcuts) -> Non
     told = deepcuts("settings", "predict", "cnm")
     assert (told.code, told.out) == (2, "")
     assert "Did you mean 'predict cnn'?" in told.err
+
+
+def test_every_table_that_a_command_reads_is_known_to_all() -> None:
+    known = {table for table, _ in CLASSES.values()} | set(OTHER_TABLES)
+    read = set()
+    for path in Path(common.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "settings_of":
+                read |= {arg.value for arg in node.args[3:] if isinstance(arg, ast.Constant)}
+    assert read <= known
+    assert {"factors", "evaluate"} <= read

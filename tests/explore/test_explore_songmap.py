@@ -63,7 +63,7 @@ def test_what_cannot_be_mapped_is_refused(clusters: tuple[np.ndarray, np.ndarray
     with pytest.raises(InputError, match="usage_space"):
         map_songs(3 * Z, QUICK)
     Z[5] = 0
-    with pytest.raises(InputError, match="1 vectors are zero|1 songs have no usage pattern"):
+    with pytest.raises(InputError, match="Z: 1 "):
         map_songs(Z, QUICK)
 
 

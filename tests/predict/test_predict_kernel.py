@@ -3,7 +3,7 @@ import pytest
 
 from deepcuts.artifacts import Factors, Features, Vocabulary
 from deepcuts.errors import InputError
-from deepcuts.predict import KernelSettings, average_predictions, fit_encoder, predict_songs
+from deepcuts.predict import average_predictions, fit_encoder, predict_songs
 from deepcuts.predict import kernel as module
 from deepcuts.predict.kernel import likeness, solve
 from deepcuts.predict.lessons import Examples

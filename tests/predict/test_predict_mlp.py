@@ -9,9 +9,11 @@ import torch
 from deepcuts.artifacts import Factors, Features, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.encoder import Origin
+from deepcuts.predict.examples import Examples
 from deepcuts.predict.fit import ENCODERS, fit_encoder
 from deepcuts.predict.lessons import make_lessons
 from deepcuts.predict.linear import LinearSettings
+from deepcuts.predict.losses import Mse
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp, fit_mlp, train_mlp
 
 QUICK = MlpSettings(n_hidden=64, n_epochs=60, batch=64, device="cpu", validation=0.2)
@@ -227,7 +229,8 @@ def test_batches_that_do_not_divide_the_songs_leave_none_out():
 
     songs = torch.arange(101.0)[:, None]
     settings = dataclasses.replace(QUICK, n_epochs=2, batch=25)
-    train_mlp(Spy(1, 1), (songs / 100, songs / 100, torch.ones(101)), None, settings)
+    examples = Examples(np.arange(101), (songs / 100).numpy(), np.ones(101, np.float32))
+    train_mlp(Spy(1, 1), Mse(1), (songs / 100, examples), None, settings)
     for epoch in (seen[:101], seen[101:]):
         np.testing.assert_allclose(sorted(epoch), np.arange(101) / 100, rtol=1e-6)
     assert seen[:101] != seen[101:]

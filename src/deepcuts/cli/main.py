@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from deepcuts import __version__
-from deepcuts.cli import audio, data, doctor, evaluate, experiment, factors, predict, recommend, settings
+from deepcuts.cli import (
+    audio,
+    data,
+    doctor,
+    evaluate,
+    experiment,
+    explore,
+    factors,
+    predict,
+    recommend,
+    reproduce,
+    settings,
+)
 from deepcuts.cli.common import say, start_log
 from deepcuts.errors import DeepcutsError, ResourceError
 from deepcuts.progress import show_progress
@@ -32,7 +44,9 @@ app.add_typer(predict.app, name="predict")
 app.command("recommend")(recommend.recommend_songs)
 app.command("similar")(recommend.similar)
 app.command("evaluate")(evaluate.evaluate_systems)
+app.add_typer(explore.app, name="explore")
 app.add_typer(experiment.app, name="experiment")
+app.command("reproduce")(reproduce.reproduce)
 app.command("settings")(settings.settings)
 app.command("show")(doctor.show)
 app.command("doctor")(doctor.doctor)

@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from deepcuts.artifacts import VALIDATION, Factors, Features, Split, Vocabulary
+from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, Split, Vocabulary
 from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
+from deepcuts.cli.settings import ENCODER_NAMES
 from deepcuts.errors import ArtifactError
 from deepcuts.store import kind_of, read_meta, refuse_to_replace
 
@@ -22,8 +23,11 @@ def fit(
     features: FeaturesFolder,
     factors: Annotated[Path, typer.Argument(help="Factors of songs with plays.")],
     output: Out,
-    encoder: Annotated[str, typer.Option("--encoder", help="linear, mlp, trees or cnn.")] = "cnn",
+    encoder: Annotated[str, typer.Option("--encoder", help=f"One of {', '.join(ENCODER_NAMES)}.")] = "cnn",
     split: SplitOption = None,
+    plays: Annotated[
+        Path | None, typer.Option("--plays", help="Plays, for --set loss=wpe; test songs' plays stay hidden.")
+    ] = None,
     toml: Toml = None,
     assignments: Set = None,
 ) -> None:
@@ -38,13 +42,22 @@ def fit(
     refuse_to_replace(output, kind="encoder")
     settings = settings_of(kind.settings, toml, assignments, encoder)
     observed, validation = Factors.load(factors), None
+    counts = Plays.load(plays) if plays is not None else None
     if split is not None:
         chosen = Split.load(split)
+        if counts is not None and observed.settings.get("protocol") != "joint":
+            counts = chosen.learning_plays(counts)
         observed = without_test_songs(chosen, observed)
         validation = validation_songs(chosen, observed)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
     made = fit_encoder(
-        encoder, Features.load(features), observed, settings, validation=validation, checkpoint=checkpoint
+        encoder,
+        Features.load(features),
+        observed,
+        settings,
+        validation=validation,
+        checkpoint=checkpoint,
+        plays=counts,
     )
     made.save(output)
     clear(checkpoint)

@@ -17,7 +17,7 @@ from deepcuts.evaluate import EvaluateSettings
 from deepcuts.factors import WmfSettings
 from deepcuts.recommend import RecommendSettings, SimilarSettings
 
-ENCODER_NAMES = ("linear", "mlp", "trees", "cnn")  # ENCODERS without loading torch; a test compares them
+ENCODER_NAMES = ("linear", "mlp", "trees", "kernel", "cnn")  # ENCODERS without loading torch; a test compares them
 
 
 def always(cls: type) -> Callable[[], type]:

@@ -26,22 +26,22 @@ FACTORISATIONS = {
     "f 16, λ 100": replace(BASE, n_factors=16),
     "f 32, λ 100, ε .01": replace(BASE, epsilon=0.01),
 }
-SMALL = CnnSettings(target="unit", width=128, dense=512, n_epochs=25)
+SMALL = CnnSettings(target="unit", width=128, dense=512, n_epochs=25, patience=0)
+NORMED = replace(SMALL, batch_norm=True)
+POOLED = replace(NORMED, global_pool=True, window=256)
 ENCODERS: Mapping[str, tuple[str, LessonSettings]] = {
-    "linear raw": ("linear", LinearSettings()),
-    "linear unit": ("linear", LinearSettings(target="unit")),
-    "cnn raw": ("cnn", replace(SMALL, target="raw")),
-    "cnn unit": ("cnn", SMALL),
-    "cnn unit, batch norm": ("cnn", replace(SMALL, batch_norm=True)),
-    "cnn unit, batch norm, dropout .3": ("cnn", replace(SMALL, batch_norm=True, dropout=0.3)),
-    "cnn unit, batch 64": ("cnn", replace(SMALL, batch=64)),
-    "cnn unit, global pooling, batch norm, 256 frames": (
+    "linear, raw": ("linear", LinearSettings()),
+    "linear, unit": ("linear", LinearSettings(target="unit")),
+    "cnn, raw": ("cnn", replace(SMALL, target="raw")),
+    "cnn, unit": ("cnn", SMALL),
+    "cnn, unit, batch norm": ("cnn", NORMED),
+    "cnn, unit, batch norm, batch 32": ("cnn", replace(NORMED, batch=32)),
+    "cnn, unit, batch norm, pooled, 256 frames": ("cnn", POOLED),
+    "cnn, unit, batch norm, pooled, 256 frames, 3 layers": ("cnn", replace(POOLED, n_layers=3, pool=3)),
+    "the same, batch 32": ("cnn", replace(POOLED, n_layers=3, pool=3, batch=32)),
+    "the same, batch 32, 40 epochs, dropout .3": (
         "cnn",
-        replace(SMALL, batch_norm=True, global_pool=True, window=256),
-    ),
-    "cnn unit, 3 layers, global pooling, batch norm, 256 frames": (
-        "cnn",
-        replace(SMALL, n_layers=3, batch_norm=True, global_pool=True, window=256, pool=2),
+        replace(POOLED, n_layers=3, pool=3, batch=32, n_epochs=40, dropout=0.3),
     ),
 }
 

@@ -143,13 +143,17 @@ class PaperSettings:
         return EvaluateSettings(n_bootstrap=self.n_bootstrap, seed=self.seed)
 
     def lessons(self, name: str, seed: int, *, part: float = 1.0) -> LessonSettings:
-        """How a system of SYSTEMS is trained; on a part of the songs, for as many steps as on all."""
+        """How a system of SYSTEMS is trained; on a part of the songs, for as many steps as on all.
+
+        Bags of words keep the proportions that PCA gave them. Each component divided by its own spread, those of noise
+        would count like any other, and a ridge would only shrink the answers: the ranks would be of least squares.
+        """
         if name == "linear":
-            return LinearSettings(ridge=NEARLY_NONE)
+            return LinearSettings(ridge=NEARLY_NONE, standardise=False)
         if name == "ridge":
-            return LinearSettings()
+            return LinearSettings(standardise=False)
         if name == "mlp":
-            return MlpSettings(n_hidden=self.n_hidden, seed=seed)
+            return MlpSettings(n_hidden=self.n_hidden, standardise=False, seed=seed)
         return CnnSettings(
             width=self.width,
             dense=self.dense,

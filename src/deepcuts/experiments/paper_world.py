@@ -116,7 +116,7 @@ def validation_auc(world: PaperWorld, value: float) -> float:
     inner, plays = world.split.inner(world.plays)
     observed = fit(inner.learning_plays(plays), world.settings.wmf(world.settings.n_factors, value)).factors
     songs = world.songs(VALIDATION)
-    encoder = fit_encoder("linear", world.bag, observed, LinearSettings(validation=0.0))
+    encoder = fit_encoder("linear", world.bag, observed, LinearSettings(validation=0.0, standardise=False))
     predicted = predict_songs(encoder, world.bag, songs)
     if observed.users is None:
         raise InputError("a factorisation always has users")

@@ -8,8 +8,8 @@ from deepcuts.factors.wmf import (
     fold_in_songs,
     fold_in_users,
     objective,
-    surplus_confidence,
 )
+from deepcuts.kernels.confidence import surplus_confidence
 
 __all__ = [
     "WmfFit",

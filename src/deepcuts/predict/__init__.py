@@ -10,12 +10,13 @@ from deepcuts.predict.cnn import CnnEncoder
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.fit import ENCODERS, EncoderKind, average_predictions, fit_encoder, load_encoder, predict_songs
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
-from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.lessons import LessonSettings, NetworkSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
+from deepcuts.predict.wpe import weighted_prediction_error
 
 __all__ = [
     "ENCODERS",
@@ -31,6 +32,7 @@ __all__ = [
     "LinearSettings",
     "MlpEncoder",
     "MlpSettings",
+    "NetworkSettings",
     "Origin",
     "TreesEncoder",
     "TreesSettings",
@@ -38,4 +40,5 @@ __all__ = [
     "fit_encoder",
     "load_encoder",
     "predict_songs",
+    "weighted_prediction_error",
 ]

@@ -11,7 +11,8 @@ from deepcuts import store
 from deepcuts.artifacts import Features
 from deepcuts.errors import ArtifactError, SettingError
 from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.lessons import Lessons
+from deepcuts.predict.examples import Lessons
+from deepcuts.predict.losses import make_objective
 from deepcuts.predict.network import CnnSettings, build_network
 from deepcuts.predict.scaling import channel_scaling
 from deepcuts.predict.train import own_random_numbers, predict_windows, train
@@ -79,13 +80,19 @@ def fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) ->
     mean, scale = channel_scaling(lessons.features, lessons.train.songs)
     with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):
         network = build_network(settings, mean, scale, lessons.origin.n_factors).to(device)
-    train(network, lessons, settings, checkpoint, run_key(lessons, mean))
+    objective = make_objective(lessons, precondition=settings.precondition, device=device, dtype=torch.float32)
+    train(network, lessons, objective, settings, checkpoint, run_key(lessons, mean))
+    objective.settle(network)
     return CnnEncoder(lessons.origin, network, settings.window)
 
 
 def run_key(lessons: Lessons, mean: np.ndarray) -> str:
-    """A hash of all that determines a run: settings, songs, sound and targets."""
-    parts = [part for e in (lessons.train, lessons.validation) for part in (e.songs, e.targets, e.weights)]
+    """A hash of all that determines a run: settings, songs, sound, targets, and users and plays where the loss asks."""
+    parts = [] if lessons.users is None else [lessons.users]
+    for e in (lessons.train, lessons.validation):
+        parts += [e.songs, e.targets, e.weights]
+        if e.surplus is not None:
+            parts += [e.surplus.indptr, e.surplus.indices, e.surplus.data]
     return store.fingerprint(repr(lessons.origin.settings), lessons.features.fingerprint, mean, *parts)
 
 

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
 from deepcuts.checks import did_you_mean
+from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.cnn import build_cnn, fit_cnn
 from deepcuts.predict.encoder import Encoder, Origin, read_encoder
+from deepcuts.predict.examples import Lessons
 from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
-from deepcuts.predict.lessons import Lessons, LessonSettings, make_lessons
+from deepcuts.predict.lessons import LessonSettings, make_lessons
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
+from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
@@ -29,19 +32,23 @@ class EncoderKind:
         settings: its settings class.
         fit: (lessons, settings, checkpoint folder or None) → encoder.
         build: (origin, learned arrays) → the same encoder again.
+        losses: keys of LOSSES that it can make small.
     """
 
     settings: type[LessonSettings]
     fit: Callable[[Lessons, Any, Path | None], Encoder]
     build: Callable[[Origin, dict[str, np.ndarray]], Encoder]
+    losses: tuple[str, ...] = ("mse",)
 
 
 ENCODERS: dict[str, EncoderKind] = {
-    "linear": EncoderKind(LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear),
+    "linear": EncoderKind(
+        LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear, tuple(LOSSES)
+    ),
     "kernel": EncoderKind(KernelSettings, lambda lessons, settings, _: fit_kernel(lessons, settings), build_kernel),
-    "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp),
+    "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp, tuple(LOSSES)),
     "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
-    "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn),
+    "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
 }
 
 
@@ -53,6 +60,7 @@ def fit_encoder(
     *,
     validation: Vocabulary | None = None,
     checkpoint: Path | None = None,
+    plays: Plays | None = None,
 ) -> Encoder:
     """Learn to hear factors: fit y'(sound of song i) to y_i over the songs that have both.
 
@@ -64,9 +72,10 @@ def fit_encoder(
         validation: ids of songs that choose (when to stop, how much ridge) and are not fitted; None cuts the
             fraction `settings.validation` at random.
         checkpoint: a folder to continue from and to keep up to date; only "cnn" needs one.
+        plays: the very plays that `factors` was learned from; settings.loss = "wpe" needs them, others pass them over.
     Raises:
-        SettingError: unknown name, or settings of another encoder.
-        InputError: no song has both, or numbers are not finite.
+        SettingError: unknown name, settings of another encoder, or a loss that this one cannot make small.
+        InputError: no song has both, or numbers are not finite; with loss "wpe", no plays or other ones.
     Source: van den Oord et al. 2013, section 4.
     """
     kind = ENCODERS.get(name)
@@ -76,8 +85,10 @@ def fit_encoder(
     if not isinstance(settings, kind.settings):
         found, wanted = type(settings).__name__, kind.settings.__name__
         raise SettingError(f"settings: {found}, but encoder {name!r} takes {wanted}.")
+    allowed = " or ".join(map(repr, kind.losses))
+    require(settings.loss in kind.losses, "loss", settings.loss, f"{allowed} with encoder {name!r}")
     rng = np.random.default_rng(settings.seed)
-    lessons = make_lessons(name, features, factors, settings, validation, rng)
+    lessons = make_lessons(name, features, factors, settings, validation, rng, plays)
     return kind.fit(lessons, settings, checkpoint)
 
 

@@ -1,16 +1,19 @@
 """What there is to learn: songs that have both sound and factors, joined by id, split and scaled."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
 from deepcuts.checks import check_finite
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.predict.encoder import Origin, as_json, check_frames
+from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.wpe import errors_of, surplus_of_songs, users_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,53 +30,46 @@ class LessonSettings:
         weight_listeners: a song's error counts min(listeners, this) / this; 0 counts all songs equally.
         validation: fraction of the songs held out to choose by, when no validation songs are named; in [0, 1).
         seed: of everything random.
+        loss: a key of LOSSES. "mse" is eq. 4, "wpe" eq. 5 (needs plays, and target = "raw"), "usage" lies between.
+        wpe_gamma: "wpe" divides a song's error by (1 + Σ_u s_u)^wpe_gamma: 0 is the paper, where popular songs rule;
+            at 1 the error no longer grows with the listeners.
     """
 
     target: str = "raw"
     weight_listeners: int = 0
     validation: float = 0.1
     seed: int = 0
+    loss: str = "mse"
+    wpe_gamma: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.target in TARGETS, "target", self.target, " or ".join(map(repr, TARGETS)))
         require(self.weight_listeners >= 0, "weight_listeners", self.weight_listeners, "0 or more")
         require(0 <= self.validation < 1, "validation", self.validation, "a fraction from 0 up to, not including, 1")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(self.loss in LOSSES, "loss", self.loss, " or ".join(map(repr, LOSSES)))
+        wpe = self.loss == "wpe"
+        require(not wpe or self.target == "raw", "target", self.target, "'raw' with loss = 'wpe'")
+        require(self.wpe_gamma >= 0, "wpe_gamma", self.wpe_gamma, "0 or more")
+        require(wpe or not self.wpe_gamma, "wpe_gamma", self.wpe_gamma, f"0 with loss = {self.loss!r}")
 
 
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Some songs to learn from or to choose by.
-
-    Attributes:
-        songs: positions in the features [n_songs].
-        targets: standardised factors [n_songs, n_factors] float32.
-        weights: how much each song's error counts [n_songs] float32, in [0, 1].
-    """
-
-    songs: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.songs)
-
-
-@dataclass(frozen=True, eq=False)
-class Lessons:
-    """Everything an encoder learns from.
+@dataclass(frozen=True)
+class NetworkSettings(LessonSettings):
+    """Settings of every encoder that goes down a gradient.
 
     Attributes:
-        features: what all songs sound like.
-        train: the songs whose error is made small.
-        validation: songs that only choose (when to stop, how much ridge); may be empty.
-        origin: what the encoder will say about itself.
+        precondition: "wpe" and "usage" learn in a basis of factors where their mean curvature is the same in all
+            directions; nothing changes for "mse".
+        clip: longest gradient of a step; longer ones are shortened to it. 0 takes them as they are.
     """
 
-    features: Features
-    train: Examples
-    validation: Examples
-    origin: Origin
+    precondition: bool = True
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.clip >= 0, "clip", self.clip, "0 or more")
 
 
 def make_lessons(
@@ -83,6 +79,7 @@ def make_lessons(
     settings: LessonSettings,
     validation: Vocabulary | None,
     rng: np.random.Generator,
+    plays: Plays | None = None,
 ) -> Lessons:
     """Join sound and factors by song id, hold out validation songs, standardise the targets.
 
@@ -94,8 +91,10 @@ def make_lessons(
     Args:
         name: the encoder's key, kept in its origin.
         validation: ids of songs to choose by; None cuts `settings.validation` of the songs at random.
+        plays: what the factors were learned from; only loss "wpe" looks at them.
     Raises:
-        InputError: nothing in common, no training songs, or numbers that are not finite.
+        InputError: nothing in common, no training songs, or numbers that are not finite; the loss needs users or
+            plays that are not there.
     """
     heard, song_factors, weights = join_songs(features, factors, settings)
     held_out = hold_out(features.songs.take(heard), validation, settings, rng)
@@ -104,6 +103,13 @@ def make_lessons(
         raise InputError(f"validation: all {len(heard)} songs are for validation, none is left to learn from.")
     mean, scale = target_scaling(song_factors[train])
     targets = ((song_factors - mean) / scale).astype(np.float32)
+    examples = Examples(heard, targets, weights)
+    users = None if settings.loss == "mse" else users_of(factors)
+    parents = {"features": features.fingerprint, "factors": factors.fingerprint}
+    if settings.loss == "wpe" and users is not None:
+        surplus = surplus_of_songs(plays, factors, features.songs.take(heard))
+        examples = replace(examples, surplus=surplus, floor=errors_of(song_factors, users, surplus))
+        parents["plays"] = factors.parents["plays"]
     # `learned_from` names the songs behind the factors too: their plays reached the targets through the users.
     behind = [] if factors.learned_from is None else [factors.learned_from.ids]
     origin = Origin(
@@ -116,10 +122,9 @@ def make_lessons(
         target_scale=scale,
         learned_from=Vocabulary(pl.concat([features.songs.ids.gather(heard), *behind]).unique(maintain_order=True)),
         protocol=str(factors.settings.get("protocol", "")),
-        parents={"features": features.fingerprint, "factors": factors.fingerprint},
+        parents=parents,
     )
-    parts = [Examples(heard[which], targets[which], weights[which]) for which in (train, held_out)]
-    return Lessons(features, parts[0], parts[1], origin)
+    return Lessons(features, examples.take(train), examples.take(held_out), origin, users)
 
 
 def join_songs(

@@ -4,14 +4,18 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from deepcuts.artifacts import Features
 from deepcuts.config import require
-from deepcuts.errors import InputError
+from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.pool import pool_songs
+from deepcuts.predict.conjugate import ConjugateSolver, loss_of
 from deepcuts.predict.encoder import Encoder, Origin, check_heard
-from deepcuts.predict.lessons import Examples, Lessons, LessonSettings
-from deepcuts.predict.scaling import safe_scale
+from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.losses import make_objective
+from deepcuts.predict.scaling import one_scale, safe_scale
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +28,15 @@ class LinearSettings(LessonSettings):
 
     Attributes:
         ridge: λ in sum_i w_i |y_i - W s_i|² + λ |W|², statistics s standardised; None chooses among RIDGES by
-            the squared error on validation songs, or by leaving one out when validation = 0.
+            the loss on validation songs, or with loss "mse" and validation = 0 by leaving one out.
         n_cov: how many first channels also give their covariances (all of them, where there are fewer).
+        standardise: divide each statistic by its own spread; else all by one number, for principal components and
+            whatever else shares a unit.
     """
 
     ridge: float | None = None
     n_cov: int = 0
+    standardise: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,10 +98,16 @@ def pooled(features: Features, songs: np.ndarray, n_cov: int) -> np.ndarray:
 def fit_linear(lessons: Lessons, settings: LinearSettings) -> LinearEncoder:
     """Learn the linear encoder.
 
+    Raises:
+        SettingError: the ridge is to be chosen by another loss than "mse", and there are no validation songs.
     Source: van den Oord et al. 2013, section 5.2 ("linear regression"); the ridge is ours.
     """
     stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
-    mean, scale = stats.mean(axis=0), safe_scale(stats.mean(axis=0), stats.std(axis=0))
+    mean = stats.mean(axis=0)
+    scale = (safe_scale if settings.standardise else one_scale)(mean, stats.std(axis=0))
+    if settings.loss != "mse":
+        learned = fit_on_users(lessons, settings, (stats - mean) / scale, mean, scale)
+        return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, learned[:-1], learned[-1])
     solver = RidgeSolver((stats - mean) / scale, lessons.train)
     ridge = settings.ridge
     if ridge is None:
@@ -107,6 +120,32 @@ def fit_linear(lessons: Lessons, settings: LinearSettings) -> LinearEncoder:
         logger.info("ridge %g chosen: squared error %.4f a factor", ridge, losses.min())
     weights, intercept = solver.solve(ridge)
     return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, weights, intercept)
+
+
+def fit_on_users(
+    lessons: Lessons, settings: LinearSettings, stats: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Weights and, as the last row, the intercept [n_stats + 1, n_factors] under a loss that looks at users.
+
+    Args:
+        stats: standardised statistics of the training songs.
+        mean, scale: that standardised them.
+    """
+    objective = make_objective(lessons, dtype=torch.float64)
+    solver = ConjugateSolver(stats, lessons.train, objective)
+    if settings.ridge is not None:
+        return solver.solve(settings.ridge)
+    if not len(lessons.validation):
+        raise SettingError(f"ridge = None: loss {settings.loss!r} chooses it by validation songs. Set ridge or some.")
+    held_out = (pooled(lessons.features, lessons.validation.songs, settings.n_cov) - mean) / scale
+    best, best_loss, learned = np.empty(0), np.inf, None
+    for ridge in RIDGES[::-1]:  # the stiff first: they are quick, and begin the others well
+        learned = solver.solve(float(ridge), learned)
+        loss = loss_of(learned, held_out, lessons.validation, objective)
+        logger.info("ridge %g: loss %.4f", ridge, loss)
+        if loss < best_loss:
+            best, best_loss = learned, loss
+    return best
 
 
 class RidgeSolver:

@@ -19,9 +19,10 @@ from deepcuts.config import require
 from deepcuts.errors import SettingError
 from deepcuts.predict.cnn import INITIAL_STREAM, pick_device
 from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.lessons import Examples, Lessons, LessonSettings
+from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.lessons import NetworkSettings
 from deepcuts.predict.linear import pooled
-from deepcuts.predict.losses import weighted_mse
+from deepcuts.predict.losses import Objective, make_objective
 from deepcuts.predict.network import DEVICES
 from deepcuts.predict.scaling import RELATIVE_NOISE
 from deepcuts.predict.train import own_random_numbers
@@ -29,15 +30,19 @@ from deepcuts.progress import progress
 
 logger = logging.getLogger(__name__)
 
+Heard = tuple[torch.Tensor, Examples]  # standardised statistics [n_songs, n_kept] on the device, and what to learn
+
 
 @dataclass(frozen=True)
-class MlpSettings(LessonSettings):
+class MlpSettings(NetworkSettings):
     """Settings of the perceptron, trained with AdamW until validation songs are predicted no better.
 
     Attributes:
         n_hidden: hidden units, the paper's 1,000.
         dropout: fraction of hidden units dropped while learning, never while predicting; in [0, 1).
         n_cov: how many first channels also give their covariances (all of them, where there are fewer).
+        standardise: divide each statistic by its own spread; else all by one number, for principal components and
+            whatever else shares a unit.
         n_epochs: most visits to every song.
         patience: epochs without a better validation error before stopping; 0 never stops. The best weights are kept.
         batch: songs in a step.
@@ -49,6 +54,7 @@ class MlpSettings(LessonSettings):
     n_hidden: int = 1000
     dropout: float = 0.0
     n_cov: int = 0
+    standardise: bool = True
     n_epochs: int = 200
     patience: int = 10
     batch: int = 128
@@ -106,7 +112,7 @@ def build_mlp(origin: Origin, arrays: dict[str, np.ndarray]) -> MlpEncoder:
 
 
 def fit_mlp(lessons: Lessons, settings: MlpSettings) -> MlpEncoder:
-    """Train the perceptron on the squared error (eq. 4).
+    """Train the perceptron.
 
     Raises:
         SettingError: the device is not there, or the error is no longer a number.
@@ -114,21 +120,25 @@ def fit_mlp(lessons: Lessons, settings: MlpSettings) -> MlpEncoder:
     """
     device = pick_device(settings.device)
     stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
-    kept, mean, weight = scaling_of(stats)
-    train = as_tensors(standardised(stats, kept, mean, weight), lessons.train, device)
+    kept, mean, weight = scaling_of(stats, settings.standardise)
+    train = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), lessons.train
     validation = None
     if len(lessons.validation):
         stats = pooled(lessons.features, lessons.validation.songs, settings.n_cov)
-        validation = as_tensors(standardised(stats, kept, mean, weight), lessons.validation, device)
+        validation = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), lessons.validation
+    objective = make_objective(lessons, precondition=settings.precondition, device=device, dtype=torch.float32)
     with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):
         network = build_perceptron(len(kept), settings, lessons.origin.n_factors).to(device)
-    train_mlp(network, train, validation, settings)
+    train_mlp(network, objective, train, validation, settings)
+    objective.settle(network)
     layers = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
     return MlpEncoder(lessons.origin, settings.n_cov, kept, mean, weight, layers)
 
 
-def scaling_of(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def scaling_of(stats: np.ndarray, standardise: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which columns of statistics [n_songs, n_stats] change; their mean and 1 / standard deviation, float32.
+
+    Without `standardise` all have the same deviation, the root mean square of those kept.
 
     When none does, the first is kept with weight 0: the perceptron can then only answer the mean.
     """
@@ -136,7 +146,8 @@ def scaling_of(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     kept = np.flatnonzero(deviation > RELATIVE_NOISE * np.abs(mean) + 1e-12)
     if not len(kept):
         return np.zeros(1, np.int64), mean[:1].astype(np.float32), np.zeros(1, np.float32)
-    return kept, mean[kept].astype(np.float32), (1 / deviation[kept]).astype(np.float32)
+    spread = deviation[kept] if standardise else np.full(len(kept), np.sqrt(np.mean(deviation[kept] ** 2)))
+    return kept, mean[kept].astype(np.float32), (1 / spread).astype(np.float32)
 
 
 def standardised(stats: np.ndarray, kept: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -145,7 +156,7 @@ def standardised(stats: np.ndarray, kept: np.ndarray, mean: np.ndarray, weight: 
     return scores
 
 
-def build_perceptron(n_inputs: int, settings: MlpSettings, n_factors: int) -> nn.Module:
+def build_perceptron(n_inputs: int, settings: MlpSettings, n_factors: int) -> nn.Sequential:
     """The network with fresh weights, drawn from torch's current random state."""
     network = nn.Sequential()
     network.add_module("hidden", nn.Linear(n_inputs, settings.n_hidden))
@@ -155,16 +166,11 @@ def build_perceptron(n_inputs: int, settings: MlpSettings, n_factors: int) -> nn
     return network
 
 
-def as_tensors(inputs: np.ndarray, examples: Examples, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Inputs, targets and weights on the device: all songs at once, for they are one vector each."""
-    parts = (inputs, examples.targets, examples.weights)
-    return tuple(torch.from_numpy(part).to(device) for part in parts)
-
-
 def train_mlp(
     network: nn.Module,
-    train: tuple[torch.Tensor, ...],
-    validation: tuple[torch.Tensor, ...] | None,
+    objective: Objective,
+    train: Heard,
+    validation: Heard | None,
     settings: MlpSettings,
 ) -> None:
     """Fit the network in place and leave it with its best weights; without validation songs those are the last.
@@ -176,11 +182,11 @@ def train_mlp(
     best_epoch, best_error, best = -1, math.inf, network.state_dict()
     with progress("train", total=settings.n_epochs, unit="epoch") as bar:
         for epoch in range(settings.n_epochs):
-            error = one_epoch(network, optimiser, train, settings, epoch)
+            error = one_epoch(network, optimiser, objective, train, settings, epoch)
             if not math.isfinite(error):
                 raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {epoch + 1}. Lower lr.")
             if validation is not None:
-                error = error_of(network, validation)
+                error = error_of(network, objective, validation)
             bar.advance(1, note=f"{'error' if validation is None else 'validation error'} {error:.4f}")
             if validation is None or error < best_error:
                 best_epoch, best_error = epoch, error
@@ -194,28 +200,39 @@ def train_mlp(
 def one_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    train: tuple[torch.Tensor, ...],
+    objective: Objective,
+    train: Heard,
     settings: MlpSettings,
     epoch: int,
 ) -> float:
     """Visit every song once in random order; the mean training error of the epoch."""
-    inputs, targets, weights = train
+    inputs, examples = train
     network.train()
     errors = torch.zeros((), device=inputs.device)
     with own_random_numbers(settings.seed, epoch, inputs.device) as rng:
         batches = np.array_split(rng.permutation(len(inputs)), math.ceil(len(inputs) / settings.batch))
-        for places in map(torch.from_numpy, batches):
-            error = weighted_mse(network(inputs[places]), targets[places], weights[places])
+        for places in batches:
+            error = error_at(network, objective, inputs, examples, places)
             optimiser.zero_grad(set_to_none=True)
             error.backward()
+            if settings.clip:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
             optimiser.step()
             errors += error.detach()
     return float(errors) / len(batches)
 
 
-def error_of(network: nn.Module, held_out: tuple[torch.Tensor, ...]) -> float:
+def error_of(network: nn.Module, objective: Objective, held_out: Heard) -> float:
     """The error on songs that are not learned from, dropout off."""
-    inputs, targets, weights = held_out
+    inputs, examples = held_out
     network.eval()
     with torch.inference_mode():
-        return float(weighted_mse(network(inputs), targets, weights))
+        return float(error_at(network, objective, inputs, examples, np.arange(len(examples))))
+
+
+def error_at(
+    network: nn.Module, objective: Objective, inputs: torch.Tensor, examples: Examples, places: np.ndarray
+) -> torch.Tensor:
+    """The error on some of the songs."""
+    about = (torch.from_numpy(part).to(inputs.device) for part in objective.about(examples, places))
+    return objective(network(inputs[torch.from_numpy(places)]), *about)

@@ -18,8 +18,7 @@ from torch import nn
 
 from deepcuts.config import require
 from deepcuts.errors import SettingError
-from deepcuts.predict.lessons import LessonSettings
-from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.lessons import NetworkSettings
 
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")
@@ -28,7 +27,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class CnnSettings(LessonSettings):
+class CnnSettings(NetworkSettings):
     """Settings of the convolutional network. As in the 2014 blog: optimiser="sgd", lr=0.01, schedule="step".
 
     Attributes:
@@ -47,7 +46,6 @@ class CnnSettings(LessonSettings):
         schedule: how lr changes: "onecycle" (up for 30 %, down along a cosine), "cosine" (down), "step" (a tenth
             after 60 % and again after 85 %), "constant".
         weight_decay: decoupled with adamw, L2 with sgd.
-        loss: a key of LOSSES.
         patience: epochs without a better validation error before stopping; 0 never stops. The best weights are kept.
         precision: of the arithmetic while learning; "auto" is bfloat16 where the processor has it, else float32.
             Weights are float32, and predictions are always made in float32.
@@ -70,7 +68,6 @@ class CnnSettings(LessonSettings):
     lr: float = 1e-3
     schedule: str = "onecycle"
     weight_decay: float = 1e-2
-    loss: str = "mse"
     patience: int = 10
     precision: str = "auto"
     device: str = "auto"
@@ -87,7 +84,6 @@ class CnnSettings(LessonSettings):
         for name, allowed in (
             ("optimiser", OPTIMISERS),
             ("schedule", SCHEDULES),
-            ("loss", tuple(LOSSES)),
             ("precision", PRECISIONS),
             ("device", DEVICES),
         ):

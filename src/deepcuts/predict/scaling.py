@@ -18,6 +18,17 @@ def safe_scale(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     return np.where(std > RELATIVE_NOISE * np.abs(mean) + 1e-12, std, np.inf)
 
 
+def one_scale(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """One number to divide all values by, the root mean square of their spreads; infinity where one never changes.
+
+    For values that share a unit, such as principal components: dividing each by its own spread would make the least
+    component count as much as the first, and a ridge on them could no longer tell music from noise.
+    """
+    own = safe_scale(mean, std)
+    changes = np.isfinite(own)
+    return np.where(changes, np.sqrt(np.mean(own[changes] ** 2)) if changes.any() else np.inf, np.inf)
+
+
 def channel_scaling(features: Features, songs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of each channel over all frames of some songs, in one pass over the file.
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from deepcuts.artifacts import Features
 from deepcuts.errors import SettingError
 from deepcuts.predict.checkpoint import Course, load_course, save_course
 from deepcuts.predict.encoder import check_heard
-from deepcuts.predict.lessons import Examples, Lessons
-from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.losses import Objective
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.windows import all_windows, in_memory, random_starts, read_ahead, read_windows
 from deepcuts.progress import Bar, progress
@@ -25,13 +26,21 @@ logger = logging.getLogger(__name__)
 PREDICT_BATCH = 256  # windows heard at once outside training; float32 activations of some tens of MB
 
 
-def train(network: nn.Module, lessons: Lessons, settings: CnnSettings, checkpoint: Path | None, key: str) -> None:
+def train(
+    network: nn.Module,
+    lessons: Lessons,
+    objective: Objective,
+    settings: CnnSettings,
+    checkpoint: Path | None,
+    key: str,
+) -> None:
     """Fit the network in place and leave it with its best weights.
 
     Each epoch visits every training song once, at one random window. The validation error is of whole songs,
     predictions averaged over their windows. Without validation songs the last weights are the best.
 
     Args:
+        objective: what to make small; on the network's device.
         checkpoint: a folder to continue from and to write after every epoch; None keeps nothing.
         key: a hash of all that determines the run.
     Raises:
@@ -41,14 +50,14 @@ def train(network: nn.Module, lessons: Lessons, settings: CnnSettings, checkpoin
     optimiser = make_optimiser(network, settings)
     course = Course() if checkpoint is None else load_course(checkpoint, key, network, optimiser)
     heard, songs = in_memory(lessons.features, lessons.train.songs, settings.cache_gb * 1e9)
-    examples = Examples(songs, lessons.train.targets, lessons.train.weights)
+    examples = replace(lessons.train, songs=songs)
     with progress("train", total=settings.n_epochs * len(examples), unit="window") as bar:
         bar.skip(course.n_epochs * len(examples))
         while course.n_epochs < settings.n_epochs and not run_dry(course, settings):
             with own_random_numbers(settings.seed, course.n_epochs, device) as rng:
-                error = one_epoch(network, optimiser, heard, examples, settings, course.n_epochs, rng, bar)
+                error = one_epoch(network, optimiser, objective, heard, examples, settings, course.n_epochs, rng, bar)
             course.n_epochs += 1
-            judge(course, network, lessons, settings, error, bar)
+            judge(course, network, objective, lessons, settings, error, bar)
             if checkpoint is not None:
                 save_course(checkpoint, key, course, network, optimiser)
     network.load_state_dict(course.best_weights)
@@ -59,12 +68,22 @@ def run_dry(course: Course, settings: CnnSettings) -> bool:
     return bool(settings.patience) and course.n_epochs - course.best_epoch >= settings.patience
 
 
-def judge(course: Course, network: nn.Module, lessons: Lessons, settings: CnnSettings, error: float, bar: Bar) -> None:
+def judge(
+    course: Course,
+    network: nn.Module,
+    objective: Objective,
+    lessons: Lessons,
+    settings: CnnSettings,
+    error: float,
+    bar: Bar,
+) -> None:
     """Measure the epoch on validation songs and remember the weights when they are the best so far."""
     if not math.isfinite(error):
         raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {course.n_epochs}. Lower lr.")
     validation = lessons.validation
-    loss = validation_loss(network, lessons.features, validation, settings) if len(validation) else None
+    loss = None
+    if len(validation):
+        loss = validation_loss(network, objective, lessons.features, validation, settings)
     bar.advance(0, note=f"validation error {loss:.4f}" if loss is not None else f"error {error:.4f}")
     told = "" if loss is None else f", validation {loss:.4f}"
     logger.info("epoch %d: error %.4f%s", course.n_epochs, error, told)
@@ -76,6 +95,7 @@ def judge(course: Course, network: nn.Module, lessons: Lessons, settings: CnnSet
 def one_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
+    objective: Objective,
     features: Features,
     examples: Examples,
     settings: CnnSettings,
@@ -91,14 +111,13 @@ def one_epoch(
 
     def read(places: np.ndarray) -> tuple[torch.Tensor, ...]:
         windows = read_windows(features, examples.songs[places], starts[places], settings.window)
-        parts = (windows, examples.targets[places], examples.weights[places])
-        return tuple(ready(part, device) for part in parts)
+        return tuple(ready(part, device) for part in (windows, *objective.about(examples, places)))
 
     network.train()
     errors = torch.zeros((), device=device)
     for number, batch in enumerate(read_ahead(read, batches)):
         lr = settings.lr * lr_fraction(settings.schedule, (epoch * len(batches) + number) / n_steps)
-        errors += step(network, optimiser, batch, settings, lr)
+        errors += step(network, optimiser, objective, batch, settings, lr)
         bar.advance(len(batches[number]))
     return float(errors) / len(batches)
 
@@ -106,20 +125,23 @@ def one_epoch(
 def step(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
+    objective: Objective,
     batch: tuple[torch.Tensor, ...],
     settings: CnnSettings,
     lr: float,
 ) -> torch.Tensor:
     """One step of the optimiser; the error before it."""
     device = next(network.parameters()).device
-    windows, targets, weights = (part.to(device, non_blocking=True) for part in batch)
+    windows, *about = (part.to(device, non_blocking=True) for part in batch)
     with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(settings.precision, device)):
         predicted = network(windows)
-    error = LOSSES[settings.loss](predicted.float(), targets, weights)
+    error = objective(predicted.float(), *about)
     for group in optimiser.param_groups:
         group["lr"] = lr
     optimiser.zero_grad(set_to_none=True)
     error.backward()
+    if settings.clip:
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
     optimiser.step()
     return error.detach()
 
@@ -157,11 +179,14 @@ def predict_windows(network: nn.Module, features: Features, songs: np.ndarray, w
     return means
 
 
-def validation_loss(network: nn.Module, features: Features, examples: Examples, settings: CnnSettings) -> float:
+def validation_loss(
+    network: nn.Module, objective: Objective, features: Features, examples: Examples, settings: CnnSettings
+) -> float:
     """The loss of whole songs."""
+    device = next(network.parameters()).device
     predicted = predict_windows(network, features, examples.songs, settings.window)
-    targets, weights = torch.from_numpy(examples.targets), torch.from_numpy(examples.weights)
-    return float(LOSSES[settings.loss](torch.from_numpy(predicted), targets, weights))
+    about = objective.about(examples, np.arange(len(examples)))
+    return float(objective(*(torch.from_numpy(part).to(device) for part in (predicted, *about))))
 
 
 def make_optimiser(network: nn.Module, settings: CnnSettings) -> torch.optim.Optimizer:

@@ -8,7 +8,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.lessons import Lessons, LessonSettings
+from deepcuts.predict.examples import Lessons
+from deepcuts.predict.lessons import LessonSettings
 from deepcuts.predict.linear import pooled
 
 LEAF = -1
