@@ -17,7 +17,7 @@ WRITTEN_BY_RUNS = ("docs/results",)
 
 
 def commands_in(text: str, *, script: bool) -> list[str]:
-    """Command lines that begin with `deepcuts`: in fenced blocks and code spans of a page, at the place of a command in a script."""
+    """Command lines of `deepcuts`: in fenced blocks and code spans of a page, or where a script has commands."""
     text = re.sub(r"\s*\\\n\s*", " ", text)
     if script:
         lines = re.findall(r"(?:^|[;{(|&]|\b(?:then|do|else|if))[ \t]*(deepcuts .*)", text, flags=re.MULTILINE)
@@ -35,7 +35,7 @@ def words_of(line: str) -> list[str]:
     line = re.sub(r'"?\$\{\w+\[@\]\}"?', "", line)
     line = re.sub(r'"?\$\{[^}]*\}[^\s"]*"?', "FOLDER", line)
     line = re.split(r";\s|\s(?:\||&&|>|<|;|#)|\s\d?>", line)[0]
-    return [word for word in shlex.split(line, comments=True)[1:]]
+    return shlex.split(line, comments=True)[1:]
 
 
 def complaints(line: str) -> list[str]:

@@ -70,8 +70,8 @@ def coerce(cls: type, key: str, value: Any, where: str) -> Any:
     names = {field.name for field in dataclasses.fields(cls)}
     if key not in names:
         raise SettingError(f"{where}: unknown setting.{did_you_mean(key, names)}")
-    allowed = sorted(_plain_types(hints[key]), key=lambda kind: kind is not type(None))  # "none" is no text
-    for kind in allowed:
+    allowed = _plain_types(hints[key])
+    for kind in sorted(allowed, key=lambda kind: kind is not type(None)):  # "none" is not taken for a text
         converted = _convert(value, kind)
         if converted is not _NOTHING:
             return converted

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deepcuts.errors import ArtifactError
+from deepcuts.store import Meta, read_meta, write_meta, writing
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -104,6 +107,19 @@ def test_a_split_does_not_take_the_place_of_its_own_plays(deepcuts, home, tmp_pa
     assert json.loads((tmp_path / "plays/meta.json").read_text())["kind"] == "plays"
 
 
+def test_the_library_too_refuses_to_replace_another_kind(tmp_path) -> None:
+    for kind in ("plays", "plays"):  # the same kind may be made again
+        with writing(tmp_path / "out") as scratch:
+            write_meta(scratch, Meta(kind))
+    with (
+        pytest.raises(ArtifactError, match="holds plays, and split would take its place"),
+        writing(tmp_path / "out") as scratch,
+    ):
+        write_meta(scratch, Meta("split"))
+    assert read_meta(tmp_path / "out").kind == "plays"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_predictions_do_not_take_the_place_of_observed_factors(deepcuts, home, tmp_path) -> None:
     shutil.copytree(home / "factors", tmp_path / "factors")
     told = deepcuts("predict", "songs", home / "linear", home / "logmel", "-o", tmp_path / "factors")
@@ -120,9 +136,11 @@ def test_the_same_command_again_gives_the_same_bytes(deepcuts, home, tmp_path) -
 
 @pytest.fixture
 def nobody() -> Iterator[Path]:
-    """A folder that everyone may read, and a user who, unlike root, is held to permissions."""
+    """A folder with a file that nobody may read, and a user who, unlike root, is held to that."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
+        (Path(name) / "plays.csv").write_text("user,song,plays\nann,one,2\n")
+        (Path(name) / "plays.csv").chmod(0)
         was_root = os.geteuid() == 0
         if was_root:
             os.seteuid(65534)
@@ -134,9 +152,9 @@ def nobody() -> Iterator[Path]:
 def test_an_unreadable_file_is_the_machines_fault(deepcuts, request) -> None:
     assert deepcuts("version").code == 0  # all is imported while we may still read it
     folder = request.getfixturevalue("nobody")
-    told = deepcuts("data", "table", "/proc/1/environ", "-o", folder / "plays")
+    told = deepcuts("data", "table", folder / "plays.csv", "-o", folder / "plays")
     assert told.code == 6
-    assert told.err == "error: /proc/1/environ: Permission denied. Check the permissions.\n"
+    assert told.err == f"error: {folder}/plays.csv: Permission denied. Check the permissions.\n"
 
 
 def test_a_folder_that_may_not_be_written_is_the_machines_fault(deepcuts, home, tmp_path, monkeypatch) -> None:

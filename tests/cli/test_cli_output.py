@@ -128,8 +128,13 @@ def test_a_bug_is_not_dressed_up_as_somebodys_mistake(deepcuts, home, monkeypatc
         deepcuts("show", home / "factors")
 
 
-@pytest.mark.parametrize(("error", "message"), [(PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
-                                                (MemoryError("3 GB"), "memory is full (3 GB)")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
+        (MemoryError("3 GB"), "memory is full (3 GB)"),
+    ],
+)
 def test_what_the_machine_refuses_leaves_with_6(deepcuts, home, monkeypatch, error, message) -> None:
     from deepcuts.cli import doctor
 

@@ -1,10 +1,8 @@
 """`deepcuts predict ...`: learn to hear factors; predict them for songs nobody has played."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, Split, Vocabulary
@@ -47,7 +45,7 @@ def fit(
         chosen = Split.load(split)
         if counts is not None and observed.settings.get("protocol") != "joint":
             counts = chosen.learning_plays(counts)
-        observed = without_test_songs(chosen, observed)
+        observed = observed.without_songs(chosen.test_songs)
         validation = validation_songs(chosen, observed)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
     made = fit_encoder(
@@ -71,19 +69,6 @@ def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:
         return None
     known = ids.filter(observed.songs.find(ids) >= 0)
     return Vocabulary(known) if len(known) else None
-
-
-def without_test_songs(split: Split, observed: Factors) -> Factors:
-    """The factors without those of test songs: under the joint protocol there are some, and no encoder may see them."""
-    if observed.songs is None or observed.song_factors is None:
-        return observed
-    keep = np.flatnonzero(split.test_songs.find(observed.songs.ids) < 0)
-    if len(keep) == len(observed.songs):
-        return observed
-    listeners = None if observed.n_listeners is None else observed.n_listeners[keep]
-    return replace(
-        observed, songs=observed.songs.take(keep), song_factors=observed.song_factors[keep], n_listeners=listeners
-    )
 
 
 def refuse_to_lose_users(output: Path) -> None:

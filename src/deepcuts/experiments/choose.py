@@ -32,7 +32,6 @@ POOLED = replace(NORMED, global_pool=True, window=256)
 ENCODERS: Mapping[str, tuple[str, LessonSettings]] = {
     "linear, raw": ("linear", LinearSettings()),
     "linear, unit": ("linear", LinearSettings(target="unit")),
-    "cnn, raw": ("cnn", replace(SMALL, target="raw")),
     "cnn, unit": ("cnn", SMALL),
     "cnn, unit, batch norm": ("cnn", NORMED),
     "cnn, unit, batch norm, batch 32": ("cnn", replace(NORMED, batch=32)),

@@ -123,7 +123,7 @@ def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs:
         raise InputError(f"truth: of {truth.audible.shape[0]} songs, the plays have {len(plays.songs)}. Another world?")
     latents = np.hstack([truth.audible, truth.heard]).astype(np.float32)
     heard = Features(plays.songs, latents, np.arange(len(latents) + 1), "truth", {"one_frame": True})
-    encoder = fit_encoder("linear", heard, observed, LinearSettings())
+    encoder = fit_encoder("linear", heard, observed.without_songs(split.test_songs), LinearSettings())
     perfect = system_of("perfect_encoder", observed, predict_songs(encoder, heard, songs), songs)
     note = "Song factors predicted from the true audible latents: hearing without error."
     systems = [System("perfect_encoder", perfect.user_vectors, perfect.song_vectors, "ceiling", note=note,

@@ -54,8 +54,9 @@ def head(content: Content) -> str:
     roles = world["roles"]
     return f"""# {content["title"]}
 
-Written by `{command}`; not edited by hand. The paper: van den Oord, Dieleman, Schrauwen, *Deep content-based music
-recommendation*, 2013. What each part of it is here: [paper.md](../paper.md).
+Written by `{command}`; not edited by hand.
+The paper: van den Oord, Dieleman, Schrauwen, *Deep content-based music recommendation*, 2013.
+What each part of it is here: [paper.md](../paper.md).
 
 - World: {world["n_songs"]:,} songs of {world["n_artists"]:,} artists × {world["n_users"]:,} users;
   {world["n_plays"]:,} pairs played ({world["density"]:.2%}), median {world["median_listeners"]:g} listeners a song;
@@ -70,8 +71,8 @@ recommendation*, 2013. What each part of it is here: [paper.md](../paper.md).
   {"converged" if chosen["mlr_converged"] else "stopped before it converged"} after {chosen["mlr_rounds"]} rounds.
 - Seeds of training: {settings["n_seeds"]} (MLP and CNN; their outcomes are averaged, and so is the interval).
   World, split, factors, words and replicates have one seed, {content["seed"]}.
-- Intervals: {settings["level"]:.0%}, {settings["n_bootstrap"]:,} replicates over users and songs, of one world and one
-  split.
+- Intervals: {settings["level"]:.0%}, {settings["n_bootstrap"]:,} replicates over users and songs
+  of one world and one split.
 """
 
 
@@ -142,7 +143,9 @@ def systems_text(title: str, rows: Sequence[Content], beside: Content) -> str:
 
 
 def seeds_text(by_seed: Mapping[str, Content]) -> str:
-    """What each seed gave."""
+    """What each seed gave; nothing where there was one."""
+    if not by_seed:
+        return ""
     rows = [
         {
             "system": SHOWN[name],

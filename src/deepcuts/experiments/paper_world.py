@@ -10,6 +10,7 @@ from deepcuts.artifacts import TRAIN, VALIDATION, Factors, Features, Plays, Spli
 from deepcuts.audio.bagofwords import BagOfWords, bag, learn_bagofwords
 from deepcuts.audio.extract import extract
 from deepcuts.data import World, make_split, make_world
+from deepcuts.data.synth import SYNTH_VERSION
 from deepcuts.errors import InputError
 from deepcuts.evaluate import EvaluateSettings, evaluate, relevant_plays
 from deepcuts.experiments.controls import system_of
@@ -49,14 +50,14 @@ class PaperWorld:
 
 def build_world(settings: PaperSettings, work: Path) -> PaperWorld:
     """Make the world and listen to it; what an earlier run finished is taken over."""
-    recipe = replace(settings.world(), n_jobs=0)
-    world = make_world(settings.world(), part(work, "world", recipe))
+    recipe = (replace(settings.world(), n_jobs=0), SYNTH_VERSION)
+    world = make_world(settings.world(), part(work, "world", *recipe))
     split = make_split(world.plays, settings.split())
     jobs = settings.n_jobs or None
     sounds = {"logmel": settings.logmel(), "mfcc": settings.mfcc()}
     for kind, how in sounds.items():
-        extract(world.sounds, kind, how, part(work, kind, recipe, how), jobs=jobs)
-    heard = {kind: Features.load(part(work, kind, recipe, how)) for kind, how in sounds.items()}
+        extract(world.sounds, kind, how, part(work, kind, *recipe, how), jobs=jobs)
+    heard = {kind: Features.load(part(work, kind, *recipe, how)) for kind, how in sounds.items()}
     return PaperWorld(settings, work, world, split, heard["logmel"], bag_of_words(settings, work, split, heard["mfcc"]))
 
 
