@@ -15,7 +15,7 @@ mkdir -p "$OUT"
 
 # What is known: plays, and which tracks belong to which artist.
 deepcuts data lastfm "$DATA/lastfm/hetrec2011-lastfm-2k.zip" -o "$OUT/plays"
-sed '1s/song_id/msd_song_id/; 1s/lastfm_artist_id/song_id/' "$DATA/lastfm_artist_to_msd_track.csv" >"$OUT/tracks.csv"
+deepcuts data tracks "$DATA/lastfm_artist_to_msd_track.csv" -o "$OUT/tracks.csv"
 SPLIT=()
 if [ -n "$COLD" ]; then
   deepcuts data split "$OUT/plays" -o "$OUT/split" --set by=list --set validation=0 --test-songs "$COLD"
@@ -26,10 +26,10 @@ fi
 deepcuts factors "$OUT/plays" "${SPLIT[@]}" -o "$OUT/factors" --settings runs/lastfm.toml
 
 # Known artists as statistics of their analyses, averaged over tracks; the same for the new songs.
-deepcuts audio echonest "$DATA/msd_h5" -o "$OUT/known" --set frame_rate=0
-deepcuts audio pool "$OUT/known" --songs "$OUT/tracks.csv" -o "$OUT/known-pooled" --set n_cov=12
-deepcuts audio echonest "$NEW" -o "$OUT/new" --set frame_rate=0
-deepcuts audio pool "$OUT/new" -o "$OUT/new-pooled" --set n_cov=12
+deepcuts audio echonest "$DATA/msd_h5" -o "$OUT/known" --settings runs/lastfm.toml
+deepcuts audio pool "$OUT/known" --songs "$OUT/tracks.csv" -o "$OUT/known-pooled" --settings runs/lastfm.toml
+deepcuts audio echonest "$NEW" -o "$OUT/new" --settings runs/lastfm.toml
+deepcuts audio pool "$OUT/new" -o "$OUT/new-pooled" --settings runs/lastfm.toml
 
 # From statistics to factors; predict the new songs; rank all of them for every user.
 deepcuts predict fit "$OUT/known-pooled" "$OUT/factors" "${SPLIT[@]}" --encoder trees -o "$OUT/encoder" \

@@ -1,21 +1,59 @@
 """Refuse wrong input at the door, with a message that says what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from deepcuts.errors import InputError
 
+MOST_CLOSE = 100  # close options among which the nearest is looked for
+
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """` Did you mean 'n_factors'?` for a near miss, else the list of what is allowed."""
     options = sorted(allowed)
-    near = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean {near[0]!r}?"
+    near = nearest(word, options)
+    if near is not None:
+        return f" Did you mean {near!r}?"
     shown = ", ".join(options[:20]) + (", ..." if len(options) > 20 else "")
     return f" Allowed: {shown}."
+
+
+def nearest(word: str, options: Sequence[str]) -> str | None:
+    """The option that was probably meant; None when nothing is close.
+
+    One that differs only in capitals or in zeros before a number; else, of the close ones, that of fewest edits; of
+    these the one whose last number is nearest: `song-0007` is `song-00007`, not `song-00070`.
+    """
+    plain = spelt_plainly(word)
+    for option in options:
+        if spelt_plainly(option) == plain:
+            return option
+    near = difflib.get_close_matches(word, options, n=MOST_CLOSE, cutoff=0.6)
+    return min(near, key=lambda option: (n_edits(word, option), number_gap(word, option)), default=None)
+
+
+def spelt_plainly(text: str) -> str:
+    """In small letters, and without zeros before a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text.lower())
+
+
+def number_gap(a: str, b: str) -> int:
+    """How far the last numbers in two texts lie apart; 0 when one has none."""
+    found = [re.findall(r"\d{1,18}", text) for text in (a, b)]
+    return abs(int(found[0][-1]) - int(found[1][-1])) if all(found) else 0
+
+
+def n_edits(a: str, b: str) -> int:
+    """Fewest letters to insert, remove or change to turn `a` into `b` (Levenshtein distance)."""
+    row = list(range(len(b) + 1))
+    for i, one in enumerate(a, start=1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(b, start=1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (one != other))
+    return row[-1]
 
 
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:

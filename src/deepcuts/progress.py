@@ -5,9 +5,11 @@
             ...
             bar.advance(1, note=f"objective {objective:.4g}")
 
-On a terminal this is a rich bar; elsewhere a plain line at most every ten seconds, and one at the end.
+On a terminal this is a rich bar; elsewhere a plain line at most every ten seconds, and one at the end of work that took
+a second or longer.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_WORTH_A_LINE = 1.0
 
 _shown = False
 
@@ -25,6 +28,11 @@ def show_progress(shown: bool = True) -> None:
     """Turn bars on (the command line does) or off (the default in a library)."""
     global _shown
     _shown = shown
+
+
+def step_level() -> int:
+    """At which level to log a step that the note of a bar tells too: DEBUG where bars are shown, else INFO."""
+    return logging.DEBUG if _shown else logging.INFO
 
 
 class Bar:
@@ -81,8 +89,10 @@ class PlainBar(Bar):
             print(self.line(), file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """The closing line: how much in how long."""
+        """The closing line: how much in how long. Work of a moment gets none."""
         seconds = time.monotonic() - self.started
+        if seconds < SECONDS_WORTH_A_LINE:
+            return
         tail = f", {self.note}" if self.note else ""
         print(f"{self.label}: {self.done:g} {self.unit} in {seconds:.1f} s{tail}", file=sys.stderr, flush=True)
 

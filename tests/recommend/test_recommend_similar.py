@@ -90,3 +90,21 @@ def test_wrong_input_is_refused():
     for wrong in ({"k": 0}, {"chunk": 0}, {"seed": -1}):
         with pytest.raises(SettingError):
             SimilarSettings(**wrong)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_lists_of_some_songs_are_the_full_lists_without_the_others_whoever_asks(chunk):
+    rng = np.random.default_rng(5)
+    z = usage_space(rng.normal(size=(50, 4)), np.repeat(rng.normal(size=(15, 4)), 2, axis=0))  # with equal neighbours
+    listed = rng.random(30) < 0.4
+    full = similar_songs(z, songs(30), SimilarSettings(k=30, chunk=chunk))
+    some = similar_songs(z, songs(30), SimilarSettings(k=30, chunk=chunk), listed=listed)
+    for query in range(30):
+        kept = [song for song in full.song[query] if song >= 0 and listed[song]]
+        assert some.song[query].tolist() == kept + [-1] * (30 - len(kept))
+        assert query not in kept
+
+
+def test_a_mask_of_another_length_is_refused():
+    with pytest.raises(InputError, match="listed has shape"):
+        similar_songs(np.ones((4, 1)), songs(4), listed=np.ones(3, dtype=bool))

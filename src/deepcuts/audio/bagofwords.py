@@ -69,6 +69,7 @@ class WordsSettings:
         require(self.counts in ("raw", "root"), "counts", self.counts, "'raw' or 'root'")
         require(0 < self.variance <= 1, "variance", self.variance, "a share in (0, 1]")
         require(self.n_pca_songs >= 2, "n_pca_songs", self.n_pca_songs, "an integer of at least 2")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
 
 
 @dataclass(frozen=True)

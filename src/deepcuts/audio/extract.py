@@ -161,7 +161,7 @@ def _open_old(out: Path, recipe: Features, overwrite: bool) -> Features | None:
     names = [name for name in sorted({*new, *held}) if new.get(name) != held.get(name)]
     told = ", ".join(f"{name} = {held.get(name)!r} there and {new.get(name)!r} here" for name in names)
     raise ArtifactError(
-        f"{out}: holds features made otherwise ({told or 'not by extract'}). Choose another -o, or overwrite them."
+        f"{out}: holds features made otherwise ({told or 'not by extract'}). Choose another -o, or pass --overwrite."
     )
 
 

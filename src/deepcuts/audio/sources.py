@@ -109,7 +109,11 @@ def _refuse_two(by_id: dict[str, Found], ids: str) -> None:
     if twice:
         first, second = (file for file, _ in by_id[twice[0]][:2])
         folders_differ = first.rpartition("/")[0] != second.rpartition("/")[0]
-        advice = "Name songs by their path (ids='path'), or " if ids == "stem" and folders_differ else ""
+        advice = (
+            "Name songs by their path (--ids path; from Python ids='path'), or "
+            if ids == "stem" and folders_differ
+            else ""
+        )
         advice += "pass a table of song_id and file." if advice else "Remove one, or pass a table of song_id and file."
         raise InputError(f"{first} and {second} would both be song {twice[0]!r} ({len(twice)} such ids). {advice}")
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from deepcuts.artifacts import Features
+from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
 from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
@@ -88,3 +89,46 @@ def pool(
     pooled = pool_features(Features.load(features), settings_of(PoolSettings, toml, assignments, "pool"), table)
     pooled.save(output)
     say(f"{output}: {len(pooled.songs):,} songs, {pooled.n_channels} statistics each")
+
+
+@app.command("words")
+def words(
+    features: Annotated[Path, typer.Argument(help="Features of many frames a song, such as mfcc.")],
+    output: Out,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="Learn from its training and validation songs only; all songs else.")
+    ] = None,
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """Learn the words of a bag of words: typical frames (k-means), and PCA of how often they sound."""
+    from deepcuts.audio.bagofwords import WordsSettings, learn_bagofwords  # scikit-learn takes long to load
+
+    refuse_to_replace(output, kind="words")
+    heard = Features.load(features)
+    parents, songs = {"features": heard.fingerprint}, np.arange(len(heard.songs))
+    if split is not None:
+        chosen = Split.load(split)
+        parents["split"] = chosen.fingerprint
+        found = heard.songs.find(chosen.songs.take(chosen.members(TRAIN, VALIDATION)).ids)
+        songs = found[found >= 0]
+    learned = learn_bagofwords(heard, songs, settings_of(WordsSettings, toml, assignments, "words"))
+    learned.save(output, parents=parents)
+    n_words, n_kept = len(learned.words.centres), len(learned.pca.components)
+    say(f"{output}: {n_words:,} words from {len(songs):,} songs; {n_kept:,} components hold {learned.pca.share:.1%}")
+
+
+@app.command("bag")
+def bag_of_words(
+    features: Annotated[Path, typer.Argument(help="Features, made as those the words were learned from.")],
+    words: Annotated[Path, typer.Argument(help="Words, from `deepcuts audio words`.")],
+    output: Out,
+) -> None:
+    """Count words in every song: features of one frame a song, in principal components."""
+    from deepcuts.audio.bagofwords import BagOfWords, bag  # scikit-learn takes long to load
+
+    refuse_to_replace(output, kind="features")
+    heard, learned = Features.load(features), BagOfWords.load(words)
+    counted = bag(heard, learned.words, learned.pca)
+    counted.save(output, parents={"features": heard.fingerprint, "words": learned.fingerprint})
+    say(f"{output}: {len(counted.songs):,} songs, {counted.n_channels} components each")

@@ -13,12 +13,10 @@ import typer
 
 from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
-from deepcuts.config import make_settings, read_toml
+from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.errors import InputError, SettingError
 
 S = TypeVar("S")
-# Tables that are read by commands which `deepcuts settings` does not list; a test finds those missing here.
-OTHER_TABLES = ("lastfm", "taste_profile", "tags", "extremes", "lists", "map")
 
 Out = Annotated[
     Path, typer.Option("-o", "--output", help="The folder to write. Old content is replaced when the new is whole.")
@@ -42,13 +40,20 @@ def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, 
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
 
 
+def is_set(name: str, toml: Path | None, assignments: list[str] | None, table: str) -> bool:
+    """Whether a person has chosen a setting, in the file or by --set."""
+    if toml is not None and name in read_table(toml, table):
+        return True
+    return any(text.partition("=")[0].strip() == name for text in assignments or ())
+
+
 def refuse_unknown_tables(toml: Path, table: str) -> None:
     """Refuse a settings file with a table that no command reads, or a setting outside of any: it would do nothing.
 
     Raises:
         SettingError: names it ("Did you mean").
     """
-    known = {table, *OTHER_TABLES, *(name for name, _ in CLASSES.values())}
+    known = {table, *(name for name, _ in CLASSES.values())}
     for name, held in read_toml(toml).items():
         if not isinstance(held, dict):
             raise SettingError(f"{toml}: {name} stands outside of any table. Write it below [{table}].")
@@ -90,14 +95,25 @@ def print_table(table: pl.DataFrame, as_json: bool = False) -> None:
         sys.stdout.write(table.write_csv(separator="\t"))
 
 
+class ToStderr(logging.Handler):
+    """Log lines to what stderr is now: while a bar is drawn on a terminal, that writes above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        say(self.format(record))
+
+
 def start_log() -> None:
     """Library log lines go to stderr as they are."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger("deepcuts")
-    root.handlers[:] = [handler]
+    root.handlers[:] = [ToStderr()]
     root.setLevel(logging.INFO)
     root.propagate = False
+
+
+def show_details() -> None:
+    """Log lines of single steps go to stderr too."""
+    logging.getLogger("deepcuts").setLevel(logging.DEBUG)
 
 
 def read_columns(path: Path, *columns: str) -> pl.DataFrame:

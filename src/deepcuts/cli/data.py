@@ -8,8 +8,9 @@ import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
-from deepcuts.data import DATASETS, SplitSettings, WorldSettings, make_split, make_world
-from deepcuts.store import refuse_to_replace
+from deepcuts.data import DATASETS, SplitSettings, WorldSettings, make_split, make_world, read_artist_tracks
+from deepcuts.errors import ArtifactError
+from deepcuts.store import refuse_to_replace, write_file
 
 app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
 
@@ -58,6 +59,38 @@ def world(output: Out, toml: Toml = None, assignments: Set = None) -> None:
     made = make_world(settings_of(WorldSettings, toml, assignments, "world"), output)
     n_users, n_songs = made.plays.shape
     say(f"{output}: {n_songs:,} songs as sound files, {n_users:,} users, {made.plays.n_plays:,} (user, song) pairs")
+
+
+TRACK_COLUMNS = "song_id,track_id,group"
+
+
+@app.command("tracks")
+def tracks(
+    table: Annotated[Path, typer.Argument(help="A csv with the columns lastfm_artist_id and track_id.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The csv to write: song_id, track_id, group.")],
+) -> None:
+    """Which tracks make up which artist (who stands for a song), and which artists share a track: one csv.
+
+    It serves as --songs of `deepcuts audio ...` and as --groups of `deepcuts data split`.
+    """
+    refuse_to_replace_file(output)
+    rows = read_artist_tracks(table)
+    write_file(output, rows.write_csv())
+    n_artists, n_groups = rows["song_id"].n_unique(), rows["group"].n_unique()
+    say(f"{output}: {rows.height:,} tracks of {n_artists:,} artists, {n_groups:,} groups without a track in common")
+
+
+def refuse_to_replace_file(path: Path) -> None:
+    """Refuse to write over anything but an earlier table of tracks.
+
+    Raises:
+        ArtifactError: something else is there.
+    """
+    if not path.exists():
+        return
+    start = b"" if path.is_dir() else path.read_bytes()[: len(TRACK_COLUMNS) + 1]
+    if start != f"{TRACK_COLUMNS}\n".encode():
+        raise ArtifactError(f"{path}: exists and is not a table of tracks. Choose another -o.")
 
 
 @app.command("split")

@@ -25,7 +25,7 @@ from deepcuts.cli import (
     reproduce,
     settings,
 )
-from deepcuts.cli.common import say, start_log
+from deepcuts.cli.common import say, show_details, start_log
 from deepcuts.errors import DeepcutsError, ResourceError
 from deepcuts.progress import show_progress
 from deepcuts.store import explain_os_error
@@ -64,11 +64,17 @@ def about(
     asked: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("-v", "--verbose", help="Log single steps too. Stands before the command."),
+    ] = False,
 ) -> None:
     """Recommend songs nobody has played yet, from how they sound.
 
     The journey: data → factors → audio → predict fit → predict songs → recommend, evaluate.
     """
+    if verbose:
+        show_details()
 
 
 @app.command("version")

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, Split, Vocabulary
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, is_set, one_of, say, settings_of
 from deepcuts.cli.settings import ENCODER_NAMES
-from deepcuts.errors import ArtifactError
+from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import kind_of, read_meta, refuse_to_replace
 
 app = typer.Typer(help="Learn from sound to factors, and predict.", no_args_is_help=True)
@@ -32,9 +32,11 @@ def fit(
     """Learn an encoder from songs that have both sound and plays.
 
     With --split, its validation songs choose when to stop; its test songs are left out even if their features
-    are there. Killed training goes on where it was when the same command runs again.
+    are there. With a split that has no validation songs, linear (mse), trees and kernel learn from all others; mlp and
+    cnn still cut the fraction `validation`, for they need songs to stop by. Killed training goes on where it was when
+    the same command runs again.
     """
-    from deepcuts.predict import ENCODERS, fit_encoder  # torch takes seconds to load
+    from deepcuts.predict import ENCODERS, fit_encoder, learns_from_all  # torch takes seconds to load
 
     kind = ENCODERS[one_of("--encoder", encoder, tuple(ENCODERS))]
     refuse_to_replace(output, kind="encoder")
@@ -47,6 +49,8 @@ def fit(
             counts = chosen.learning_plays(counts)
         observed = observed.without_songs(chosen.test_songs)
         validation = validation_songs(chosen, observed)
+        if not len(chosen.members(VALIDATION)) and not is_set("validation", toml, assignments, encoder):
+            settings = learns_from_all(settings)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
     made = fit_encoder(
         encoder,
@@ -104,3 +108,22 @@ def songs(
     predicted = predict_songs(load_encoder(encoder), heard, wanted, unit_norm=unit_norm)
     predicted.save(output)
     say(f"{output}: factors of {len(predicted.songs or ()):,} songs")
+
+
+@app.command("average")
+def average(
+    predictions: Annotated[list[Path], typer.Argument(help="Predicted factors of the same songs, on one scale.")],
+    output: Out,
+) -> None:
+    """Average predictions of several encoders: they err differently, so together they err less."""
+    from deepcuts.predict import average_predictions  # torch takes seconds to load
+
+    refuse_to_replace(output, kind="factors")
+    refuse_to_lose_users(output)
+    loaded = [Factors.load(folder) for folder in predictions]
+    for folder, one in zip(predictions, loaded, strict=True):
+        if one.users is not None:
+            raise InputError(f"{folder}: holds users, so it was fitted on plays. Pass factors predicted from sound.")
+    mean = average_predictions(loaded)
+    mean.save(output)
+    say(f"{output}: mean of {len(loaded)} predictions of {len(mean.songs or ()):,} songs")

@@ -1,9 +1,9 @@
 """`deepcuts recommend` and `deepcuts similar`: lists by id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -33,6 +33,11 @@ WhichOption = Annotated[
     typer.Option("--which", help="cold (never played), warm or both. By default both; warm without --predicted."),
 ]
 
+DIFFERENT_SCALES = (
+    "warning: predicted vectors have length 1 or about it (target=unit or --unit-norm), observed ones not: cold and "
+    "warm scores are on different scales. Rank them apart: --which cold, --which warm."
+)
+
 
 def recommend_songs(
     factors: FactorsFolder,
@@ -55,8 +60,10 @@ def recommend_songs(
     if output is not None:
         refuse_to_replace(output, kind="ranking")
     settings = recommend_settings(which, k, predicted, toml, assignments)
-    observed = Factors.load(factors)
-    pool = candidates(observed, Factors.load(predicted) if predicted else None, settings.which)
+    guessed = Factors.load(predicted) if predicted else None
+    pool = candidates(Factors.load(factors), guessed, settings.which)
+    if guessed is not None and settings.which == "both" and has_unit_scale(guessed.settings):
+        say(DIFFERENT_SCALES)
     if pool.users is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
         raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
     if k == 0:
@@ -72,6 +79,7 @@ def recommend_songs(
         pool.user_factors, pool.song_factors, pool.users, pool.songs, settings,
         user_ids=users or None, played=played, artists=artists,
     )  # fmt: skip
+    ranking = replace(ranking, parents={**pool.parents, **({"plays": counts.fingerprint} if counts else {})})
     if output is not None:
         ranking.save(output)
         say(f"{output}/ranking.parquet: the best {ranking.song.shape[1]} of {len(pool.songs):,} songs for "
@@ -94,6 +102,12 @@ def recommend_settings(
         say("no --predicted: only songs with plays are ranked")
         return replace(settings, which="warm")
     return settings
+
+
+def has_unit_scale(settings: Mapping[str, Any]) -> bool:
+    """Whether predictions were learned or scaled as vectors of length 1; of an average, whether any part was."""
+    parts = settings.get("of", [])
+    return settings.get("target") == "unit" or bool(settings.get("unit_norm")) or any(map(has_unit_scale, parts))
 
 
 def artists_of(counts: Plays | None, song_ids: pl.Series, plays: Path | None) -> pl.Series:
@@ -164,13 +178,19 @@ def similar(
     assignments: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Songs whose listeners would be the same: cosine of usage patterns, observed or predicted."""
+    """Songs whose listeners would be the same: cosine of usage patterns, observed or predicted.
+
+    Any song with factors, observed or predicted, may be asked about; --which says what the lists may hold.
+    """
     which = one_of("--which", which or ("both" if predicted else "warm"), WHICH)
     if predicted is None and which != "warm":
         raise SettingError(f"--which {which}: cold songs need --predicted. Pass it, or --which warm.")
-    pool = candidates(Factors.load(factors), Factors.load(predicted) if predicted else None, which)
-    if pool.songs is None or pool.user_factors is None or pool.song_factors is None:
+    observed, guessed = Factors.load(factors), Factors.load(predicted) if predicted else None
+    wanted = candidates(observed, guessed, which)
+    pool = wanted if guessed is None else candidates(observed, guessed, "both")
+    if wanted.songs is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
         raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
     settings = settings_of(SimilarSettings, toml, [*([f"k={k}"] if k else []), *(assignments or ())], "similar")
-    space = usage_space(pool.user_factors, pool.song_factors)
-    print_table(similar_songs(space, pool.songs, settings, query_ids=songs).table(), as_json)
+    space = usage_space(pool.user_factors, pool.song_factors, centred=settings.centred)
+    listed = wanted.songs.find(pool.songs.ids) >= 0
+    print_table(similar_songs(space, pool.songs, settings, query_ids=songs, listed=listed).table(), as_json)

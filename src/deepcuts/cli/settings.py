@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,16 @@ def encoder_settings(name: str) -> Callable[[], type]:
     return load
 
 
+def later(module: str, name: str) -> Callable[[], type]:
+    """A function that gives a class of a module that takes long to load."""
+
+    def load() -> type:
+        cls: type = getattr(import_module(f"deepcuts.{module}"), name)
+        return cls
+
+    return load
+
+
 # What a person calls it → (table of a settings file, where its class comes from).
 CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     **{f"data {name}": ("data", always(cls)) for name, (cls, _) in DATASETS.items()},
@@ -44,10 +55,17 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "factors": ("factors", always(WmfSettings)),
     **{f"audio {name}": (name, always(maker.settings)) for name, maker in FEATURES.items()},
     "audio pool": ("pool", always(PoolSettings)),
+    "audio words": ("words", later("audio.bagofwords", "WordsSettings")),
     **{f"predict {name}": (name, encoder_settings(name)) for name in ENCODER_NAMES},
     "recommend": ("recommend", always(RecommendSettings)),
     "similar": ("similar", always(SimilarSettings)),
     "evaluate": ("evaluate", always(EvaluateSettings)),
+    "explore tags": ("tags", later("explore.tags", "TagSettings")),
+    "explore factors": ("extremes", later("explore.factors", "ExtremeSettings")),
+    "explore lists": ("lists", later("explore.lists", "ListSettings")),
+    "explore map": ("map", later("explore.songmap", "MapSettings")),
+    "experiment lastfm": ("lastfm", later("experiments.lastfm", "LastfmBench")),
+    "experiment taste-profile": ("taste_profile", later("experiments.taste_profile", "TasteProfileBench")),
 }
 
 
@@ -100,7 +118,7 @@ def field_docs(cls: type) -> dict[str, str]:
         if one is object or "Attributes:" not in text:
             continue
         section = text.split("Attributes:", 1)[1]
-        for names, said in re.findall(r"^    ([a-z]\w*(?:, \w+)*): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE):
+        for names, said in re.findall(r"^    ([A-Za-z]\w*(?:, \w+)*): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE):
             told = re.sub(r"\n\s+", "\n", said)
             for name in names.split(", "):
                 docs.setdefault(name, told)

@@ -69,7 +69,8 @@ def make_split(
         SettingError: arguments that do not go with `settings.by`.
     """
     if (test_songs is not None) != (settings.by == "list"):
-        raise SettingError(f"by = {settings.by!r}: test songs go with by=list, and only there.")
+        advice = "Name them: --test-songs FILE." if test_songs is None else "Set by=list, or leave them out."
+        raise SettingError(f"by = {settings.by!r}: test songs go with by=list, and only there. {advice}")
     rng = np.random.default_rng(settings.seed)
     group = group_numbers(plays, settings, groups)
     eligible = _eligible(plays, only)

@@ -71,6 +71,7 @@ class LastfmBench:
     def __post_init__(self) -> None:
         require(self.n_folds >= 2, "n_folds", self.n_folds, "2 or more")
         require(self.n_seeds >= 1, "n_seeds", self.n_seeds, "1 or more")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
 def encoders(seed: int) -> dict[str, tuple[str, str, LessonSettings]]:

@@ -50,6 +50,7 @@ class TasteProfileBench:
 
     def __post_init__(self) -> None:
         require(0 < self.new_users < 1, "new_users", self.new_users, "a fraction strictly between 0 and 1")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
 def run(data: Path, bench: TasteProfileBench) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from deepcuts.errors import InputError
 from deepcuts.factors.checkpoint import HalfSweep, read_checkpoint, save_checkpoint
 from deepcuts.kernels import als
 from deepcuts.kernels.confidence import surplus_confidence
-from deepcuts.progress import progress
+from deepcuts.progress import progress, step_level
 from deepcuts.store import refuse_to_replace
 
 log = logging.getLogger(__name__)
@@ -254,7 +254,8 @@ def _keep(history: list[HalfSweep], new: HalfSweep, nothing_learned: float) -> N
                 *(new["sweep"], new["half"], before, new["objective"]),
             )
     history.append(new)
-    log.info("sweep %d, %s: objective %.9g, %.3f s", new["sweep"], new["half"], new["objective"], new["seconds"])
+    told = (new["sweep"], new["half"], new["objective"], new["seconds"])
+    log.log(step_level(), "sweep %d, %s: objective %.9g, %.3f s", *told)
 
 
 def _begin(

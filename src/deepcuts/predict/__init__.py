@@ -8,7 +8,15 @@ A new encoder is one file and one line in ENCODERS. torch lives in this stage on
 
 from deepcuts.predict.cnn import CnnEncoder
 from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.fit import ENCODERS, EncoderKind, average_predictions, fit_encoder, load_encoder, predict_songs
+from deepcuts.predict.fit import (
+    ENCODERS,
+    EncoderKind,
+    average_predictions,
+    fit_encoder,
+    learns_from_all,
+    load_encoder,
+    predict_songs,
+)
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
 from deepcuts.predict.lessons import LessonSettings, NetworkSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
@@ -38,6 +46,7 @@ __all__ = [
     "TreesSettings",
     "average_predictions",
     "fit_encoder",
+    "learns_from_all",
     "load_encoder",
     "predict_songs",
     "weighted_prediction_error",

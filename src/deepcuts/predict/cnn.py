@@ -9,7 +9,7 @@ from torch import nn
 
 from deepcuts import store
 from deepcuts.artifacts import Features
-from deepcuts.errors import ArtifactError, SettingError
+from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.examples import Lessons
 from deepcuts.predict.losses import make_objective
@@ -72,10 +72,13 @@ def fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) ->
     Args:
         checkpoint: a folder to continue from and to write after every epoch; None keeps nothing.
     Raises:
+        InputError: the features have one frame a song, so there is nothing to convolve over.
         ArtifactError: the checkpoint belongs to another run.
         SettingError: the device is not there, or the error is no longer a number.
     Source: van den Oord et al. 2013, sections 4.2 and 4.3.
     """
+    if lessons.features.one_frame:
+        raise InputError("pooled features have one frame a song: use linear, mlp, trees or kernel, not cnn.")
     device = pick_device(settings.device)
     mean, scale = channel_scaling(lessons.features, lessons.train.songs)
     with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):

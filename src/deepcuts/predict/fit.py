@@ -1,5 +1,6 @@
 """Fit an encoder, load it, and let it predict the factors of songs."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from deepcuts.predict.cnn import build_cnn, fit_cnn
 from deepcuts.predict.encoder import Encoder, Origin, read_encoder
 from deepcuts.predict.examples import Lessons
 from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
-from deepcuts.predict.lessons import LessonSettings, make_lessons
+from deepcuts.predict.lessons import LessonSettings, NetworkSettings, make_lessons
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,23 @@ def fit_encoder(
     return kind.fit(lessons, settings, checkpoint)
 
 
+def learns_from_all(settings: LessonSettings) -> LessonSettings:
+    """The settings with `validation` = 0, if the encoder can do without validation songs; else as they are, and told.
+
+    Networks stop by them, and under losses other than "mse" the ridge of "linear" is chosen by them.
+    """
+    ridge_open = isinstance(settings, LinearSettings) and settings.ridge is None and settings.loss != "mse"
+    if not (isinstance(settings, NetworkSettings) or ridge_open):
+        return replace(settings, validation=0.0)
+    if settings.validation:
+        logger.info(
+            "no validation songs are named, and this encoder stops or chooses by some: %g of the songs are held out "
+            "(validation=0 learns from all)",
+            settings.validation,
+        )
+    return settings
+
+
 def load_encoder(folder: Path | str) -> Encoder:
     """Read an encoder from its folder.
 
@@ -143,8 +163,12 @@ def average_predictions(predictions: Sequence[Factors]) -> Factors:
     Returns:
         factors of songs in the order of the first; `learned_from` is everything any of them learned from.
     Raises:
-        InputError: none, other songs, or other numbers of factors.
+        InputError: none, other songs, other numbers of factors, or another protocol.
     """
+    protocols = {str(one.settings.get("protocol", "")) for one in predictions}
+    if len(protocols) > 1:
+        told = " and ".join(map(repr, sorted(protocols)))
+        raise InputError(f"average: predictions under the protocols {told}. Average those of one protocol.")
     pairs = [(one.songs, one.song_factors) for one in predictions if one.songs is not None]
     first_songs, first_rows = pairs[0] if pairs else (None, None)
     if first_songs is None or first_rows is None or len(pairs) < len(predictions):

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.losses import Objective
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.windows import all_windows, in_memory, random_starts, read_ahead, read_windows
-from deepcuts.progress import Bar, progress
+from deepcuts.progress import Bar, progress, step_level
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ def train(
     course = Course() if checkpoint is None else load_course(checkpoint, key, network, optimiser)
     heard, songs = in_memory(lessons.features, lessons.train.songs, settings.cache_gb * 1e9)
     examples = replace(lessons.train, songs=songs)
-    with progress("train", total=settings.n_epochs * len(examples), unit="window") as bar:
+    with (
+        spared_core(),
+        progress("train", total=settings.n_epochs * len(examples), unit="window") as bar,
+    ):
         bar.skip(course.n_epochs * len(examples))
         while course.n_epochs < settings.n_epochs and not run_dry(course, settings):
             with own_random_numbers(settings.seed, course.n_epochs, device) as rng:
@@ -61,6 +65,22 @@ def train(
             if checkpoint is not None:
                 save_course(checkpoint, key, course, network, optimiser)
     network.load_state_dict(course.best_weights)
+
+
+@contextlib.contextmanager
+def spared_core() -> Iterator[None]:
+    """One core fewer for torch than there are, when nobody said how many: the windows are read on that one.
+
+    torch's threads wait for each other at every step, so a second thread that has to share its core costs more than
+    it brings: two threads beside one busy neighbour on two cores took twice as long as one thread.
+    """
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(before - 1, 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_dry(course: Course, settings: CnnSettings) -> bool:
@@ -86,7 +106,7 @@ def judge(
         loss = validation_loss(network, objective, lessons.features, validation, settings)
     bar.advance(0, note=f"validation error {loss:.4f}" if loss is not None else f"error {error:.4f}")
     told = "" if loss is None else f", validation {loss:.4f}"
-    logger.info("epoch %d: error %.4f%s", course.n_epochs, error, told)
+    logger.log(step_level(), "epoch %d: error %.4f%s", course.n_epochs, error, told)
     if loss is None or course.best_loss is None or loss < course.best_loss:
         course.best_epoch, course.best_loss = course.n_epochs, loss
         course.best_weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -84,26 +84,31 @@ def similar_songs(
     settings: SimilarSettings | None = None,
     *,
     query_ids: Sequence[str] | None = None,
+    listed: np.ndarray | None = None,
 ) -> Ranking:
     """The songs closest to each query, the query itself left out.
 
     Args:
         space: Z [n_songs, n_factors] from `usage_space`.
         songs: ids of its rows.
-        query_ids: songs to find neighbours of; all when None.
+        query_ids: songs to find neighbours of, listed or not; all when None.
+        listed: bool [n_songs], which songs a list may hold, such as the cold ones; all when None.
     Returns:
         scores are cosines in -1..1; -1 and -inf fill lists that are shorter than k.
     Raises:
-        InputError: an unknown song id (with a near miss).
+        InputError: an unknown song id (with a near miss), or shapes that differ.
     """
     settings = settings or SimilarSettings()
     check_shape("usage space", space, [len(songs), None])
+    if listed is not None:
+        check_shape("listed", listed, [len(songs)])
     check_finite("usage space", space)
     wanted = np.arange(len(songs)) if query_ids is None else songs.positions(query_ids)
     order = np.random.default_rng(settings.seed).permutation(len(songs))
     place = np.argsort(order)
     by_tie = space[order]
     empty = np.logical_not(np.any(by_tie != 0, axis=1))
+    never = empty if listed is None else empty | ~listed.astype(bool)[order]
     found, scores = empty_lists(len(wanted), settings.k)
     chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, 2 * len(songs))))
     with progress("compare songs", total=len(wanted), unit="song") as bar:
@@ -111,7 +116,7 @@ def similar_songs(
             rows = wanted[first : first + chunk]
             line = space[rows] @ by_tie.T
             line[np.arange(len(rows)), place[rows]] = -np.inf
-            line[:, empty] = -np.inf
+            line[:, never] = -np.inf
             line[empty[place[rows]]] = -np.inf
             best, best_scores = best_columns(line, settings.k)
             found[first : first + len(rows)] = np.where(best >= 0, order[best], -1)
