@@ -23,7 +23,7 @@ if [ -n "$COLD" ]; then
 fi
 
 # What listeners share.
-deepcuts factors "$OUT/plays" "${SPLIT[@]}" -o "$OUT/factors" --settings runs/lastfm.toml
+deepcuts factors "$OUT/plays" "${SPLIT[@]}" -o "$OUT/factors" --sizes 10,20,40 --settings runs/lastfm.toml
 
 # Known artists as statistics of their analyses, averaged over tracks; the same for the new songs.
 deepcuts audio echonest "$DATA/msd_h5" -o "$OUT/known" --settings runs/lastfm.toml
@@ -32,7 +32,11 @@ deepcuts audio echonest "$NEW" -o "$OUT/new" --settings runs/lastfm.toml
 deepcuts audio pool "$OUT/new" -o "$OUT/new-pooled" --settings runs/lastfm.toml
 
 # From statistics to factors; predict the new songs; rank all of them for every user.
-deepcuts predict fit "$OUT/known-pooled" "$OUT/factors" "${SPLIT[@]}" --encoder trees -o "$OUT/encoder" \
-  --settings runs/lastfm.toml
-deepcuts predict songs "$OUT/encoder" "$OUT/new-pooled" -o "$OUT/predicted"
+# Trees are rough and kernels smooth: their mean errs less than either.
+for ENCODER in trees kernel; do
+  deepcuts predict fit "$OUT/known-pooled" "$OUT/factors" "${SPLIT[@]}" --encoder $ENCODER -o "$OUT/$ENCODER" \
+    --settings runs/lastfm.toml
+  deepcuts predict songs "$OUT/$ENCODER" "$OUT/new-pooled" -o "$OUT/predicted-$ENCODER"
+done
+deepcuts predict average "$OUT/predicted-trees" "$OUT/predicted-kernel" -o "$OUT/predicted"
 deepcuts recommend "$OUT/factors" --predicted "$OUT/predicted" --which cold -k 0 -o "$OUT/ranking"

@@ -8,7 +8,8 @@ import typer
 
 from deepcuts.artifacts import Plays, Split
 from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
-from deepcuts.factors import WmfSettings, fit
+from deepcuts.errors import SettingError
+from deepcuts.factors import WmfSettings, fit_sizes
 from deepcuts.store import refuse_to_replace, write_file
 
 PROTOCOLS = ("clean", "joint")
@@ -21,6 +22,9 @@ def factors(
     protocol: Annotated[
         str, typer.Option(help="clean: test songs' plays are hidden. joint: all plays, as the paper may have done.")
     ] = "clean",
+    sizes: Annotated[
+        str | None, typer.Option(help="Fit several numbers of factors side by side, such as 10,20,40.")
+    ] = None,
     toml: Toml = None,
     assignments: Set = None,
 ) -> None:
@@ -36,12 +40,22 @@ def factors(
         counts = Split.load(split).learning_plays(counts)
     settings = settings_of(WmfSettings, toml, assignments, "factors")
     checkpoint = output.with_name(f".{output.name}.checkpoint")
-    made = fit(counts, settings, checkpoint=checkpoint, protocol=protocol)
+    numbers = [settings.n_factors] if sizes is None else whole_numbers("--sizes", sizes)
+    made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol)
     made.factors.save(output)
     history = pl.DataFrame(made.history)
     write_file(output / "history.csv", history.write_csv())
-    clear(checkpoint)
+    for number in numbers:
+        clear(checkpoint.with_name(f"{checkpoint.name}-{number}"))
     say(
-        f"{output}: {len(counts.users):,} users, {len(counts.songs):,} songs, {settings.n_factors} factors; "
-        f"objective {history['objective'][0]:.5g} → {history['objective'][-1]:.5g}"
+        f"{output}: {len(counts.users):,} users, {len(counts.songs):,} songs, {made.factors.n_factors} factors; "
+        f"objective {made.history[0]['objective']:.5g} → {made.history[-1]['objective']:.5g}"
     )
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """`10,20,40` as numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise SettingError(f"{option} {text!r}: expected whole numbers above 0 with commas, such as 10,20,40.")
+    return [int(part) for part in parts]

@@ -19,7 +19,7 @@ from deepcuts.artifacts import Factors, Features, Plays, Split, Vocabulary
 from deepcuts.data import Truth, audio_ceiling, load_truth
 from deepcuts.errors import InputError
 from deepcuts.evaluate import System, popularity_system, random_system, relevant_plays
-from deepcuts.factors import WmfSettings, fold_in_songs
+from deepcuts.factors import WmfSettings, blocks, fold_in_songs
 from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
 
 
@@ -107,14 +107,15 @@ def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
 
     Upper bound and content rows are not on an equal footing: this one sees the very plays it is scored on.
     """
-    names = ("alpha", "epsilon", "regularization", "n_factors")
+    names = ("alpha", "epsilon", "regularization")
     settings = WmfSettings(**{name: observed.settings[name] for name in names if name in observed.settings})
-    if observed.user_factors is None:
+    X = observed.user_factors
+    if X is None:
         raise InputError("factors: hold no users.")
-    vectors = fold_in_songs(hidden, observed.user_factors, settings)
+    vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
     note = "Song factors solved from the hidden plays themselves: the upper bound of these factors."
     protocol = str(observed.settings.get("protocol", "clean"))
-    return System("fold_in", observed.user_factors, vectors, "ceiling", True, note, protocol=protocol)
+    return System("fold_in", X, vectors, "ceiling", True, note, protocol=protocol)
 
 
 def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs: Vocabulary) -> list[System]:

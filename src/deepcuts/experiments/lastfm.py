@@ -26,7 +26,7 @@ from deepcuts.data import LastfmSettings, SplitSettings, folds, read_artist_trac
 from deepcuts.evaluate import EvaluateSettings, Evaluation, audit, evaluate, relevant_plays
 from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
 from deepcuts.experiments.controls import with_controls
-from deepcuts.factors import WmfSettings, fit
+from deepcuts.factors import WmfSettings, fit_sizes
 from deepcuts.predict import (
     CnnSettings,
     KernelSettings,
@@ -43,7 +43,8 @@ from deepcuts.store import write_file
 log = logging.getLogger(__name__)
 
 PLAYS, TRACKS, ANALYSES = "lastfm/hetrec2011-lastfm-2k.zip", "lastfm_artist_to_msd_track.csv", "msd_h5"
-WMF = WmfSettings(n_factors=20, alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=12)
+WMF = WmfSettings(alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=12)
+SIZES = (10, 20, 40)
 # Linear and trees hear statistics of the analysis' own segments, averaged over an artist's tracks; the network hears
 # the tracks one after the other at a fixed rate.
 SEGMENTS, POOL, RATED = (
@@ -135,7 +136,14 @@ def kept_fold(path: Path, plays: Plays, split: Split, heard: dict[str, Features]
     """The outcome of one fold, read when an earlier run made it under the same settings."""
     made = {name: (kind, hears, asdict(settings)) for name, (kind, hears, settings) in encoders(seed).items()}
     marks = {name: features.fingerprint for name, features in heard.items()}
-    recipe = {"wmf": asdict(WMF), "n_deals": N_DEALS, "encoders": made, "heard": marks, "split": split.fingerprint}
+    recipe = {
+        "wmf": asdict(WMF),
+        "sizes": SIZES,
+        "n_deals": N_DEALS,
+        "encoders": made,
+        "heard": marks,
+        "split": split.fingerprint,
+    }
     recipe = json.loads(json.dumps(recipe))
     if path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -148,7 +156,7 @@ def kept_fold(path: Path, plays: Plays, split: Split, heard: dict[str, Features]
 
 def one_fold(plays: Plays, split: Split, heard: dict[str, Features], seed: int) -> dict[str, Any]:
     """Learn from everything but the fold's artists; rank these for every user; score."""
-    observed = fit(split.learning_plays(plays), WMF).factors
+    observed = fit_sizes(split.learning_plays(plays), WMF, SIZES).factors
     predicted = {}
     for name, (encoder, kind, settings) in encoders(seed).items():
         learned = fit_encoder(encoder, heard[kind], observed, settings)
@@ -222,6 +230,7 @@ def report(outcomes: Sequence[Any], bench: LastfmBench, plays: Plays) -> dict[st
         "settings": {
             **asdict(bench),
             "wmf": asdict(WMF),
+            "sizes": SIZES,
             "encoders": {n: {"features": f, **asdict(s)} for n, (_, f, s) in encoders(bench.seed).items()},
             "interval": f"95 %, Student t over {len(outcomes)} folds",
         },

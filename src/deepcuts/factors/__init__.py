@@ -1,6 +1,7 @@
 """Stage factors: plays → latent factors of users and songs, by weighted matrix factorisation."""
 
 from deepcuts.factors.baselines import popularity, random_factors
+from deepcuts.factors.sizes import blocks, fit_sizes
 from deepcuts.factors.wmf import (
     WmfFit,
     WmfSettings,
@@ -14,7 +15,9 @@ from deepcuts.kernels.confidence import surplus_confidence
 __all__ = [
     "WmfFit",
     "WmfSettings",
+    "blocks",
     "fit",
+    "fit_sizes",
     "fold_in_songs",
     "fold_in_users",
     "objective",
