@@ -5,7 +5,9 @@ set -euo pipefail
 OUT=${1:-demo}
 SONGS=${DEMO_SONGS:-1500}
 USERS=${DEMO_USERS:-4000}
-say() { printf '\n\033[1m%s\033[0m\n' "$1" >&2; }
+BOLD= PLAIN=
+if [ -t 2 ]; then BOLD=$'\033[1m' PLAIN=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$BOLD" "$1" "$PLAIN" >&2; }
 mkdir -p "$OUT"
 STARTED=$SECONDS
 
@@ -21,7 +23,7 @@ deepcuts factors "$OUT/world/plays" --split "$OUT/split" -o "$OUT/factors" --set
 say "4  What songs sound like: log-mel-spectrograms of every song, played or not."
 deepcuts audio logmel "$OUT/world/sounds" -o "$OUT/logmel"
 
-say "5  Learn to hear it: from sound to latent factors, by a linear model and by the paper's network."
+say "5  Learn to hear it: from sound to latent factors, by a linear model and by a convolutional network."
 deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder linear --split "$OUT/split" -o "$OUT/linear" \
   --settings runs/demo.toml
 deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder cnn --split "$OUT/split" -o "$OUT/cnn" \

@@ -60,7 +60,8 @@ def section(name: str, content: Mapping[str, Any]) -> str:
 
 def short_section(name: str, content: Mapping[str, Any]) -> str:
     """What the README shows of it."""
-    return f"\n**{content.get('title', name)}** (`{PARTS[name]}`)\n\n{how(content)}\n{rows_markdown(content['rows'])}\n"
+    picture = "\n![mAP and AUC of every row with intervals](docs/results/demo.png)\n" if name == "demo.json" else ""
+    return f"\n**{content.get('title', name)}** (`{PARTS[name]}`)\n\n{how(content)}\n{rows_markdown(content['rows'])}{picture}\n"
 
 
 def how(content: Mapping[str, Any]) -> str:
