@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Factors
+from deepcuts.artifacts import Factors, Features, Vocabulary
 from deepcuts.evaluate.report import read_report
+from deepcuts.predict import LinearSettings, fit_encoder
 
 SMALL = ("--set", "n_factors=6", "--set", "n_sweeps=3")
 
@@ -150,3 +151,14 @@ def test_a_system_without_a_name_or_folder_is_refused(deepcuts, home, tmp_path, 
 def test_json_is_what_the_report_holds(evaluate, tmp_path) -> None:
     told = evaluate(None, None, "--json")
     assert json.loads(told.out) == json.loads((tmp_path / "out/report.json").read_text())
+
+
+def test_a_dictionary_learned_from_test_songs_is_a_leak() -> None:
+    songs = Vocabulary(["a", "b", "c"])
+    bag = Features(
+        songs, np.eye(3, dtype=np.float32), np.arange(4), "bagofwords", {"one_frame": True}, learned_from=songs
+    )
+    known = Vocabulary(["a", "b"])
+    rows = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    encoder = fit_encoder("linear", bag, Factors(None, None, known, rows), LinearSettings(ridge=1.0, validation=0))
+    assert "c" in encoder.origin.learned_from

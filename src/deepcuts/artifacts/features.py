@@ -23,6 +23,8 @@ class Features:
         frames: [n_frames of all songs, n_channels] float16 or float32, song after song; usually mapped from disk.
         starts: int64 [n_songs + 1]: song i has the frames starts[i] to starts[i + 1].
         kind: "logmel", "echonest", ... the way they were made; encoders refuse features of another kind.
+        learned_from: the songs whose sound shaped a dictionary or a projection these features went through, for the
+            leakage audit; None where nothing was learned.
         settings: that made them (frame_rate in frames a second, n_channels, ...).
     """
 
@@ -31,6 +33,7 @@ class Features:
     starts: np.ndarray
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    learned_from: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         check_shape("starts", self.starts, [len(self.songs) + 1])
@@ -80,6 +83,8 @@ class Features:
         """Write everything but frames.npy, which may have been streamed to `scratch` already."""
         self.songs.save(scratch, "songs")
         save_array(scratch, "starts", self.starts.astype(np.int64))
+        if self.learned_from is not None:
+            self.learned_from.save(scratch, "learned_from")
         shape = {"n_songs": len(self.songs), "n_frames": int(self.starts[-1]), "n_channels": self.n_channels}
         settings = {"kind": self.kind, **self.settings}
         write_meta(scratch, Meta("features", self.fingerprint, parents or {}, settings, shape))
@@ -96,4 +101,7 @@ class Features:
         settings = dict(meta.settings)
         kind = str(settings.pop("kind"))
         frames = load_array(folder, "frames", mapped=True)
-        return Features(Vocabulary.load(folder, "songs", "song"), frames, load_array(folder, "starts"), kind, settings)
+        songs, starts = Vocabulary.load(folder, "songs", "song"), load_array(folder, "starts")
+        learned = (folder / "learned_from.parquet").exists()
+        learned_from = Vocabulary.load(folder, "learned_from", "song") if learned else None
+        return Features(songs, frames, starts, kind, settings, learned_from)

@@ -311,7 +311,8 @@ def bag(features: Features, words: Words, pca: Pca) -> Features:
         "variance": words.settings.variance,
         "n_channels": len(pca.components),
     }
-    return Features(features.songs, reduced, np.arange(n_songs + 1, dtype=np.int64), KIND, settings)
+    starts = np.arange(n_songs + 1, dtype=np.int64)
+    return Features(features.songs, reduced, starts, KIND, settings, learned_from=words.learned_from)
 
 
 def _parts(features: Features, songs: np.ndarray) -> Iterator[slice]:

@@ -61,7 +61,8 @@ def section(name: str, content: Mapping[str, Any]) -> str:
 def short_section(name: str, content: Mapping[str, Any]) -> str:
     """What the README shows of it."""
     picture = "\n![mAP and AUC of every row with intervals](docs/results/demo.png)\n" if name == "demo.json" else ""
-    return f"\n**{content.get('title', name)}** (`{PARTS[name]}`)\n\n{how(content)}\n{rows_markdown(content['rows'])}{picture}\n"
+    head = f"\n**{content.get('title', name)}** (`{PARTS[name]}`)\n"
+    return f"{head}\n{how(content)}\n{rows_markdown(content['rows'])}{picture}\n"
 
 
 def how(content: Mapping[str, Any]) -> str:
@@ -101,10 +102,12 @@ def comparisons_text(content: Mapping[str, Any]) -> str:
     if not pairs:
         return ""
     lines = ["Paired comparisons:\n"]
+    floor = 2 / (content["settings"].get("n_bootstrap", 10**9) + 1)  # no bootstrap can tell a smaller p
     for one in pairs:
+        told = f"p ≤ {floor:.2g}" if one["p"] <= floor * 1.001 else f"p = {one['p']:.2g}"
         lines.append(
             f"- {one['a']} − {one['b']}, {one['metric']}: {one['difference']:+.4f} "
-            f"({one['low']:+.4f} to {one['high']:+.4f}), p = {one['p']:.2g}"
+            f"({one['low']:+.4f} to {one['high']:+.4f}), {told}"
         )
     return "\n".join(lines) + "\n"
 

@@ -111,7 +111,8 @@ def make_lessons(
         examples = replace(examples, surplus=surplus, floor=errors_of(song_factors, users, surplus))
         parents["plays"] = factors.parents["plays"]
     # `learned_from` names the songs behind the factors too: their plays reached the targets through the users.
-    behind = [] if factors.learned_from is None else [factors.learned_from.ids]
+    # So it does those behind the features, when a dictionary or a projection was learned for them.
+    behind = [one.learned_from.ids for one in (factors, features) if one.learned_from is not None]
     origin = Origin(
         name=name,
         settings=asdict(settings),
