@@ -6,7 +6,7 @@ from scipy import sparse
 
 from deepcuts.artifacts import Factors, Plays, Vocabulary
 from deepcuts.errors import InputError, SettingError
-from deepcuts.recommend import RecommendSettings, candidates, played_songs, recommend
+from deepcuts.recommend import RecommendSettings, candidates, recommend
 from deepcuts.recommend.topk import best_columns, best_with_cap
 
 
@@ -159,8 +159,8 @@ def test_candidates_that_cannot_be_are_refused():
 
 def test_played_songs_are_found_by_id():
     plays = Plays.from_pairs(["u1", "u1", "u2"], ["a", "b", "b"], [1, 7, 2])
-    found = played_songs(plays, Vocabulary(["u2", "new", "u1"], "user"), Vocabulary(["b", "z", "a"]))
-    np.testing.assert_array_equal(found.toarray() > 0, [[1, 0, 0], [0, 0, 0], [1, 0, 1]])
+    found = plays.counts_of(Vocabulary(["u2", "new", "u1"], "user"), Vocabulary(["b", "z", "a"]))
+    np.testing.assert_array_equal(found.toarray(), [[2, 0, 0], [0, 0, 0], [7, 0, 1]])
 
 
 def test_wrong_input_is_refused():

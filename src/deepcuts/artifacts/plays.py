@@ -114,6 +114,15 @@ class Plays:
         matrix = sparse.csr_array((summed, column.astype(small), indptr), shape=(len(users), len(songs)))
         return Plays(users, songs, matrix, complete_songs_table(songs, songs_table), first, settings or {})
 
+    def counts_of(self, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
+        """Counts [n_users, n_songs] CSR, indices sorted, in the order of the ids given; nothing for unknown ids."""
+        rows, columns = (
+            _selector(theirs.find(ours.ids), len(theirs)) for ours, theirs in ((users, self.users), (songs, self.songs))
+        )
+        found = sparse.csr_array(rows @ self.counts @ columns.T)
+        found.sort_indices()
+        return found
+
     def take_songs(self, songs: np.ndarray) -> "Plays":
         """The plays of some songs (positions, in the order given); every user stays, even without plays left."""
         songs = np.asarray(songs, dtype=np.int64)
@@ -190,6 +199,13 @@ def _encode(ids: Sequence[str] | pl.Series, noun: str) -> tuple[Vocabulary, np.n
     table = np.zeros(int(numbers.max()) + 1 if len(numbers) else 0, dtype=np.int64)
     table[numbers] = np.arange(len(numbers))
     return vocabulary, table[series.to_physical().to_numpy()]
+
+
+def _selector(positions: np.ndarray, n: int) -> sparse.csr_array:
+    """0/1 [len(positions), n]: row i picks positions[i], or nothing where that is -1."""
+    known = np.flatnonzero(positions >= 0)
+    ones = np.ones(len(known), dtype=np.float32)
+    return sparse.csr_array((ones, (known, positions[known])), shape=(len(positions), n))
 
 
 def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.DataFrame:

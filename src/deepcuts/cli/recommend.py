@@ -15,7 +15,6 @@ from deepcuts.recommend import (
     RecommendSettings,
     SimilarSettings,
     candidates,
-    played_songs,
     recommend,
     similar_songs,
     usage_space,
@@ -69,7 +68,7 @@ def recommend_songs(
     if k == 0:
         settings = replace(settings, k=len(pool.songs))
     counts = Plays.load(plays) if plays else None
-    played = played_songs(counts, pool.users, pool.songs) if counts and settings.which != "cold" else None
+    played = counts.counts_of(pool.users, pool.songs) if counts and settings.which != "cold" else None
     if counts is None and settings.which != "cold" and settings.exclude_played:
         say("no --plays: the lists may hold songs that the user has played")
     artists = None

@@ -327,16 +327,6 @@ def relevant_plays(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse
 
     The hidden plays of an evaluation: `relevant_plays(plays, factors.users, split.test_songs)`.
     """
-    rows, columns = plays.users.find(users.ids), plays.songs.find(songs.ids)
-    pick_rows = _selector(rows, plays.shape[0])
-    pick_columns = _selector(columns, plays.shape[1])
-    found = sparse.csr_array(pick_rows @ plays.counts @ pick_columns.T)
-    found.sort_indices()
+    found = plays.counts_of(users, songs)
     found.data = np.ones(len(found.data), dtype=np.float32)
     return found
-
-
-def _selector(positions: np.ndarray, n: int) -> sparse.csr_array:
-    known = np.flatnonzero(positions >= 0)
-    ones = np.ones(len(known), dtype=np.float32)
-    return sparse.csr_array((ones, (known, positions[known])), shape=(len(positions), n))

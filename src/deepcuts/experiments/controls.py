@@ -98,8 +98,7 @@ def shuffled(system: System, rng: np.random.Generator, name: str = "shuffled") -
 
 def plays_of(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
     """Hidden counts [n_users, n_songs] in the order of users and songs given."""
-    rows = plays.users.positions(users.ids, where="plays")
-    return sparse.csr_array(plays.counts[rows][:, plays.songs.positions(songs.ids)])
+    return plays.counts_of(users, songs)
 
 
 def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:

@@ -1,13 +1,12 @@
 """Stage recommend: user factors + song factors → the best songs for each user, or the songs most like a song."""
 
 from deepcuts.recommend.similar import SimilarSettings, similar_songs, usage_space
-from deepcuts.recommend.topk import RecommendSettings, candidates, played_songs, recommend
+from deepcuts.recommend.topk import RecommendSettings, candidates, recommend
 
 __all__ = [
     "RecommendSettings",
     "SimilarSettings",
     "candidates",
-    "played_songs",
     "recommend",
     "similar_songs",
     "usage_space",

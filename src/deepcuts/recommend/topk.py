@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Plays, Ranking, Vocabulary
+from deepcuts.artifacts import Factors, Ranking, Vocabulary
 from deepcuts.checks import check_finite, check_shape, did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import InputError
@@ -105,17 +105,6 @@ def _cold_songs(observed: Factors, predicted: Factors | None) -> tuple[pl.Series
     return predicted.songs.ids.filter(pl.Series(new)), predicted.song_factors[new]
 
 
-def played_songs(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
-    """Which of `songs` each of `users` played [n_users, n_songs]; no entry for what the plays do not know."""
-    picks = []
-    for ours, theirs in ((users, plays.users), (songs, plays.songs)):
-        found = theirs.find(ours.ids)
-        known = np.flatnonzero(found >= 0)
-        ones = np.ones(len(known), dtype=np.float32)
-        picks.append(sparse.csr_array((ones, (known, found[known])), shape=(len(ours), len(theirs))))
-    return sparse.csr_array(picks[0] @ plays.counts @ picks[1].T)
-
-
 def recommend(
     user_factors: np.ndarray,
     song_factors: np.ndarray,
@@ -134,7 +123,7 @@ def recommend(
         song_factors: y [n_songs, n_factors]; see `candidates` for cold, warm or both.
         users, songs: the ids of the rows of both.
         user_ids: whom to list for; everyone when None.
-        played: [n_users, n_songs], what each user has played, see `played_songs`; left out of the lists when
+        played: [n_users, n_songs], what each user has played, see `Plays.counts_of`; left out of the lists when
             `settings.exclude_played`.
         artists: of each song [n_songs], for `settings.per_artist`; a song whose artist is None is never held back.
     Returns:
