@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 .PHONY: help demo test lint format bench clean
 help:
-	@echo "make demo   set up and run the whole journey on a planted world (3 minutes, no download but packages)"
+	@echo "make demo   set up and run the whole journey on a planted world (3 to 5 minutes, no download but packages)"
 	@echo "make test   set up and run all tests"
 	@echo "make lint   style and types        make format   put the style right"
 	@echo "make bench  side by side with the libraries people use today"

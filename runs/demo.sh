@@ -2,6 +2,7 @@
 # The whole journey on a planted world: plays and sound in, evaluated recommendations of unheard songs out.
 # Usage: runs/demo.sh [FOLDER]      (DEMO_SONGS and DEMO_USERS make it smaller or larger)
 set -euo pipefail
+PATH="$(cd "$(dirname "$0")/.." && pwd)/.venv/bin:$PATH"
 OUT=${1:-demo}
 SONGS=${DEMO_SONGS:-1500}
 USERS=${DEMO_USERS:-4000}
@@ -41,4 +42,5 @@ say "7  Three listeners: what they played, and the never-played songs they would
 deepcuts recommend "$OUT/factors" --predicted "$OUT/predicted-cnn" --plays "$OUT/world/plays" --which cold -k 5 \
   -o "$OUT/ranking" --show 3
 
-say "Done in $((SECONDS - STARTED)) s. Open $OUT/report.html; a program reads $OUT/report.json and $OUT/ranking/ranking.parquet."
+say "Done in $((SECONDS - STARTED)) s. Open $OUT/report.html; a program reads $OUT/report.json and $OUT/ranking/ranking.parquet.
+To go on by hand: source .venv/bin/activate"

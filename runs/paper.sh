@@ -3,6 +3,7 @@
 # Usage: runs/paper.sh [SCALE]     small (half an hour on 2 cores), paper (its own sizes, overnight) or tiny (a minute)
 # A killed run goes on where it was: finished parts stay in work/paper-SCALE, and no part is made twice.
 set -euo pipefail
+PATH="$(cd "$(dirname "$0")/.." && pwd)/.venv/bin:$PATH"
 SCALE=${1:-small}
 part() { deepcuts reproduce --scale "$SCALE" --work "work/paper-$SCALE" --only "$1"; }
 

@@ -22,9 +22,8 @@ FLOORS = {
     "evaluate": 3,
     "explore": 3,
     "experiments": 4,
-    "serve": 5,
-    "cli": 6,
-    "__main__": 7,
+    "cli": 5,
+    "__main__": 6,
     "__init__": 0,
 }
 # Siblings on one floor that may meet: the small tools of floor 1, and the nouns and kernels of floor 2.

@@ -33,6 +33,23 @@ def lastfm_command(
     print(results.rows_text(content["rows"]))
 
 
+@app.command("real-paper")
+def real_paper_command(
+    data: Data,
+    output: Results = Path("docs/results"),
+    work: Work = Path("work/lastfm"),
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """The paper's tag prediction, Tables 1 and 4 and the map, with Last.fm's artists."""
+    from deepcuts.experiments import real_paper
+    from deepcuts.experiments.real_world import RealPaper
+
+    content, image = real_paper.run(data, work, settings_of(RealPaper, toml, assignments, "real_paper"))
+    save(content, output / "real_paper.json")
+    write_file(output / real_paper.MAP, image)
+
+
 @app.command("taste-profile")
 def taste_profile_command(
     data: Data, output: Results = Path("docs/results"), toml: Toml = None, assignments: Set = None

@@ -65,6 +65,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "explore lists": ("lists", later("explore.lists", "ListSettings")),
     "explore map": ("map", later("explore.songmap", "MapSettings")),
     "experiment lastfm": ("lastfm", later("experiments.lastfm", "LastfmBench")),
+    "experiment real-paper": ("real_paper", later("experiments.real_world", "RealPaper")),
     "experiment taste-profile": ("taste_profile", later("experiments.taste_profile", "TasteProfileBench")),
 }
 

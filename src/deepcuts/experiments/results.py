@@ -13,8 +13,10 @@ BEGIN, END = "<!-- results: written by `deepcuts experiment pages` -->", "<!-- e
 PARTS = {
     "demo.json": "make demo",
     "lastfm.json": "runs/lastfm.sh ../shared/data",
+    "real_paper.json": "runs/lastfm.sh ../shared/data",
     "taste_profile.json": "runs/taste_profile.sh ../shared/data",
     "real_audio.json": "runs/real_audio.sh",
+    "paper_stages.json": "python bench/paper_stages.py",
     "choose.json": "deepcuts experiment choose",
 }
 IN_README = ("demo.json", "lastfm.json")
@@ -32,13 +34,23 @@ def write_pages(folder: Path, page: Path, readme: Path) -> None:
     head = (
         "# Results\n\nWritten by `deepcuts experiment pages` from the files in `docs/results/`; not edited by hand.\n"
     )
-    write_file(page, head + "".join(section(name, content) for name, content in parts.items()))
+    body = "".join(section(name, content) for name, content in parts.items())
+    write_file(page, head + body + paper_reports(folder, page))
     text = readme.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise InputError(f"{readme}: lacks the marks {BEGIN!r} and {END!r}. Put them where the results belong.")
     before, rest = text.split(BEGIN, 1)
     block = "".join(short_section(name, parts[name]) for name in IN_README if name in parts)
     write_file(readme, f"{before}{BEGIN}\n{block}\n{END}{rest.split(END, 1)[1]}")
+
+
+def paper_reports(folder: Path, page: Path) -> str:
+    """Links to the reports of `deepcuts reproduce`."""
+    found = sorted(folder.glob("paper-*.md"))
+    if not found:
+        return ""
+    links = [f"- [{one.stem}]({one.relative_to(page.parent).as_posix()})" for one in found]
+    return "\n## The paper, table by table\n\nCommand: `deepcuts reproduce`\n\n" + "\n".join(links) + "\n"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -51,6 +63,8 @@ def section(name: str, content: Mapping[str, Any]) -> str:
     lines = [f"\n## {content.get('title', name)}\n", f"Command: `{PARTS[name]}` · numbers: `docs/results/{name}`\n"]
     if content.get("about_text"):
         lines.append(content["about_text"] + "\n")
+    if content.get("picture"):
+        lines.append(f"![{content.get('title', name)}](results/{content['picture']})\n")
     if "rows" in content:
         lines += [how(content), rows_markdown(content["rows"]), comparisons_text(content)]
     for title, table in content.get("tables", {}).items():
