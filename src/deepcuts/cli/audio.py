@@ -16,6 +16,8 @@ from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
 
+LEAST_HEARD = 60.0  # seconds of sound
+
 ABOUT = {
     "logmel": "Log-mel frames of sound files (mp3, flac, ogg, opus, wav, m4a, ...).",
     "mfcc": "MFCC frames with first and second differences, of sound files.",
@@ -56,6 +58,8 @@ def feature_command(kind: str) -> Callable[..., None]:
         if as_json:
             print_json({**told, "quarantine": report.quarantine.to_dicts()})
         else:
+            if report.seconds_heard < LEAST_HEARD:  # so little says nothing of speed
+                del told["times_real_time_per_core"]
             say(f"{output}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in told.items()))
         if report.n_quarantined:
             for row in report.quarantine.head(10).iter_rows(named=True):

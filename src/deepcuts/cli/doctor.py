@@ -18,7 +18,10 @@ from deepcuts.errors import DeepcutsError, ResourceError
 from deepcuts.kernels import als
 from deepcuts.store import free_bytes, read_meta
 
-PACKAGES = ("numpy", "scipy", "polars", "torch", "scikit-learn", "soundfile", "soxr", "av", "h5py", "matplotlib")
+PACKAGES = (
+    *("numpy", "scipy", "polars", "torch", "safetensors", "scikit-learn", "openTSNE"),
+    *("soundfile", "soxr", "av", "h5py", "matplotlib"),
+)
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "m4a")
 
 
@@ -46,6 +49,8 @@ def doctor(as_json: Json = False) -> None:
     lacking = [name for name, state in {**found["packages"], **found["decoders"]}.items() if state.startswith("no")]
     if lacking:
         raise ResourceError(f"doctor: {', '.join(lacking)} not working. Run: pip install -c constraints.txt -e .")
+    if not as_json:
+        print("all is well")
 
 
 def tell(found: dict[str, Any]) -> None:

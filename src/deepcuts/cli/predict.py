@@ -52,9 +52,10 @@ def fit(
         if not len(chosen.members(VALIDATION)) and not is_set("validation", toml, assignments, encoder):
             settings = learns_from_all(settings)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
+    heard = Features.load(features)
     made = fit_encoder(
         encoder,
-        Features.load(features),
+        heard,
         observed,
         settings,
         validation=validation,
@@ -63,7 +64,9 @@ def fit(
     )
     made.save(output)
     clear(checkpoint)
-    say(f"{output}: {encoder}, learned from {len(made.origin.learned_from):,} songs, {made.origin.n_factors} factors")
+    n_heard = len(heard.songs.ids.filter(observed.songs.find(heard.songs.ids) >= 0)) if observed.songs else 0
+    say(f"{output}: {encoder}, {made.origin.n_factors} factors: heard {n_heard:,} songs; factors from "
+        f"{len(made.origin.learned_from):,} songs")  # fmt: skip
 
 
 def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from deepcuts.artifacts import Factors, Plays, Ranking
+from deepcuts.artifacts import Factors, Plays, Ranking, Vocabulary
 from deepcuts.cli.common import Json, Set, Toml, one_of, print_table, say, settings_of
 from deepcuts.errors import InputError, SettingError
 from deepcuts.recommend import (
@@ -167,6 +167,14 @@ def song_names(counts: Plays | None) -> Callable[[str], str]:
     return lambda song_id: known.get(song_id, song_id)
 
 
+def refuse_unknown(pool: Vocabulary, song_ids: list[str]) -> None:
+    """Refuse songs that observed factors lack, and name the way to those that nobody has played."""
+    try:
+        pool.positions(song_ids)
+    except InputError as error:
+        raise InputError(f"{error} For a song that nobody has played, pass --predicted.") from error
+
+
 def similar(
     factors: FactorsFolder,
     songs: Annotated[list[str], typer.Argument(help="Song ids.")],
@@ -189,6 +197,8 @@ def similar(
     pool = wanted if guessed is None else candidates(observed, guessed, "both")
     if wanted.songs is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
         raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
+    if guessed is None:
+        refuse_unknown(pool.songs, songs)
     settings = settings_of(SimilarSettings, toml, [*([f"k={k}"] if k else []), *(assignments or ())], "similar")
     space = usage_space(pool.user_factors, pool.song_factors, centred=settings.centred)
     listed = wanted.songs.find(pool.songs.ids) >= 0

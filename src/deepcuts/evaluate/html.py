@@ -171,7 +171,7 @@ def _compared(content: Mapping[str, Any]) -> str:
         digits = 3 if one["metric"] == "auc" else 4
         told = f"{one['low']:+.{digits}f} to {one['high']:+.{digits}f}" if one["low"] is not None else "–"
         difference = "–" if one["difference"] is None else f"{one['difference']:+.{digits}f}"
-        cells = [f"{escape(one['a'])} less {escape(one['b'])}", _title(one["metric"]), f"<b>{difference}</b>", told]
+        cells = [f"{escape(one['a'])} − {escape(one['b'])}", _title(one["metric"]), f"<b>{difference}</b>", told]
         cells.append(p_text(one["p"], content["settings"]["n_bootstrap"]))
         rows.append([f"<td class=n>{cell}</td>" for cell in cells])
     intro = (
@@ -225,8 +225,10 @@ def _words(content: Mapping[str, Any]) -> str:
         "p": f"How often chance alone would show a difference so large, on both sides; {n_bootstrap} draws cannot tell "
         f"less than {2 / (n_bootstrap + 1):.2g}.",
         "content": "Rows that place a song by its sound alone. These could recommend a song nobody has played.",
-        "control": "Rows that know nothing of the sound: what the others must beat.",
-        "ceiling": "Rows that mark what is reachable, given what no recording can tell.",
+        "control": "Rows that know nothing of the sound. Random and shuffled must be beaten; popularity has seen the "
+        "answer.",
+        "ceiling": "Rows that mark what is reachable. fold_in is an upper bound of these factors for songs with enough "
+        "plays; the others know what no recording can tell.",
         "has seen hidden plays": "The row was made with the plays it is tested on. It is a measure, not a competitor.",
         "protocol": protocol,
     }

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 INK, FAINT, GRID = "#22262e", "#8a909c", "#e4e7ec"
 COLOURS = {"content": "#0f7b8a", "control": "#8a909c", "ceiling": "#c2562d"}
+TICK_ROOM = 0.03  # of the axis, free at both ends, so that no number of a tick stands over the end
 MARKERS = {"content": "o", "control": "o", "ceiling": "D"}
 
 
@@ -69,6 +70,10 @@ def _draw_dots(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, chance: 
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelsize=9, colors="#5b616d")
     axes.margins(x=0.08)
+    low, high = axes.get_xlim()
+    room = TICK_ROOM * (high - low)
+    axes.set_xticks([tick for tick in axes.get_xticks() if low + room <= tick <= high - room])
+    axes.set_xlim(low, high)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)

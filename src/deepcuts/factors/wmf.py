@@ -140,6 +140,7 @@ def fit(
     checkpoint = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None:
         refuse_to_replace(checkpoint)
+    _warn_of_memorising(plays, settings)
     surplus = surplus_confidence(plays.counts, settings.alpha, settings.epsilon)
     X, Y, history = _begin(plays, settings, checkpoint)
     half_sweeps = {"users": (surplus, X, Y), "songs": (surplus.T.tocsr(), Y, X)}
@@ -227,6 +228,16 @@ def _solve(
     return als.solve_rows(
         side.indptr, side.indices, side.data, fixed, gram, rows, regularization=settings.regularization, n_steps=n_steps
     )
+
+
+def _warn_of_memorising(plays: Plays, settings: WmfSettings) -> None:
+    n_users, n_songs = plays.shape
+    if settings.n_factors >= min(n_users, n_songs):
+        log.warning(
+            "n_factors = %d with %d users and %d songs: so many can hold every play, and the fit memorises plays instead "
+            "of finding what is shared. Lower n_factors, or raise regularization.",
+            *(settings.n_factors, n_users, n_songs),
+        )
 
 
 def _since(began: float) -> float:

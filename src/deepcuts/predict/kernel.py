@@ -15,6 +15,7 @@ from scipy.linalg import cho_factor, cho_solve
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import InputError
+from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.lessons import Examples, Lessons, LessonSettings
 from deepcuts.predict.linear import pooled
@@ -114,7 +115,11 @@ def fit_kernel(lessons: Lessons, settings: KernelSettings) -> KernelEncoder:
         for ridge in ((settings.ridge,) if settings.ridge else RIDGES)
     ]
     weights, intercept, loss, sharpness, ridge = min(tried, key=lambda one: one[2])
-    logger.info("sharpness %g, ridge %g chosen: squared error %.4f a factor", sharpness, ridge, loss)
+    told = (sharpness, ridge, loss)
+    logger.info("sharpness %g, ridge %g chosen: squared error %.4f (1 = the mean of all songs)", *told)
+    share = lessons.train.weights.astype(np.float64)
+    of_mean = np.average(((lessons.train.targets - intercept) ** 2).mean(axis=1), weights=share)
+    warn_if_useless(loss, float(of_mean), "More songs, or other features, may help.")
     return KernelEncoder(
         lessons.origin, settings.n_cov, np.array([sharpness]), mean, scale, anchors, weights, intercept
     )

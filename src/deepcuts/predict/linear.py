@@ -11,6 +11,7 @@ from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.pool import pool_songs
 from deepcuts.predict.conjugate import ConjugateSolver, loss_of
+from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import Encoder, Origin, check_heard
 from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.lessons import LessonSettings
@@ -114,10 +115,13 @@ def fit_linear(lessons: Lessons, settings: LinearSettings) -> LinearEncoder:
         if len(lessons.validation):
             held_out = pooled(lessons.features, lessons.validation.songs, settings.n_cov)
             losses = solver.validation_losses(RIDGES, (held_out - mean) / scale, lessons.validation)
+            of_mean = solver.mean_loss(lessons.validation)
         else:
             losses = solver.leave_one_out_losses(RIDGES)
+            of_mean = solver.mean_loss(lessons.train)
         ridge = float(RIDGES[int(np.argmin(losses))])
-        logger.info("ridge %g chosen: squared error %.4f a factor", ridge, losses.min())
+        logger.info("ridge %g chosen: squared error %.4f (1 = the mean of all songs)", ridge, losses.min())
+        warn_if_useless(float(losses.min()), of_mean)
     weights, intercept = solver.solve(ridge)
     return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, weights, intercept)
 
@@ -145,6 +149,7 @@ def fit_on_users(
         logger.info("ridge %g: loss %.4f", ridge, loss)
         if loss < best_loss:
             best, best_loss = learned, loss
+    warn_if_useless(best_loss, loss_of(np.zeros_like(best), held_out, lessons.validation, objective))
     return best
 
 
@@ -186,6 +191,12 @@ class RidgeSolver:
                 for ridge in ridges
             ]
         ) / (share.sum() * away.shape[1])
+
+    def mean_loss(self, examples: Examples) -> float:
+        """Weighted mean squared error a factor of answering ȳ for every song."""
+        share = examples.weights.astype(np.float64)[:, None]
+        away = examples.targets - self.y_mean
+        return float(np.sum(share * away**2) / (share.sum() * away.shape[1]))
 
     def leave_one_out_losses(self, ridges: np.ndarray) -> np.ndarray:
         """Weighted mean squared error a factor of each song predicted from all others, for each λ [n_ridges].

@@ -18,6 +18,7 @@ from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import SettingError
 from deepcuts.predict.cnn import INITIAL_STREAM, pick_device
+from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.lessons import NetworkSettings
@@ -25,7 +26,7 @@ from deepcuts.predict.linear import pooled
 from deepcuts.predict.losses import Objective, make_objective
 from deepcuts.predict.network import DEVICES
 from deepcuts.predict.scaling import RELATIVE_NOISE
-from deepcuts.predict.train import own_random_numbers
+from deepcuts.predict.train import mean_loss, own_random_numbers
 from deepcuts.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ def train_mlp(
                 raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {epoch + 1}. Lower lr.")
             if validation is not None:
                 error = error_of(network, objective, validation)
-            bar.advance(1, note=f"{'error' if validation is None else 'validation error'} {error:.4f}")
+            bar.advance(1, note=f"{'error' if validation is None else 'validation error'} {error:.4f} (1 = the mean)")
             if validation is None or error < best_error:
                 best_epoch, best_error = epoch, error
                 best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
@@ -195,6 +196,9 @@ def train_mlp(
                 break
     logger.info("best of %d epochs: %d, error %.4f", epoch + 1, best_epoch + 1, best_error)
     network.load_state_dict(best)
+    if validation is not None:
+        inputs, examples = validation
+        warn_if_useless(best_error, mean_loss(objective, examples, inputs.device))
 
 
 def one_epoch(

@@ -15,6 +15,7 @@ from torch import nn
 from deepcuts.artifacts import Features
 from deepcuts.errors import SettingError
 from deepcuts.predict.checkpoint import Course, load_course, save_course
+from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import check_heard
 from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.losses import Objective
@@ -65,6 +66,8 @@ def train(
             if checkpoint is not None:
                 save_course(checkpoint, key, course, network, optimiser)
     network.load_state_dict(course.best_weights)
+    if course.best_loss is not None:
+        warn_if_useless(course.best_loss, mean_loss(objective, lessons.validation, next(network.parameters()).device))
 
 
 @contextlib.contextmanager
@@ -104,7 +107,7 @@ def judge(
     loss = None
     if len(validation):
         loss = validation_loss(network, objective, lessons.features, validation, settings)
-    bar.advance(0, note=f"validation error {loss:.4f}" if loss is not None else f"error {error:.4f}")
+    bar.advance(0, note=f"validation error {loss:.4f} (1 = the mean)" if loss is not None else f"error {error:.4f}")
     told = "" if loss is None else f", validation {loss:.4f}"
     logger.log(step_level(), "epoch %d: error %.4f%s", course.n_epochs, error, told)
     if loss is None or course.best_loss is None or loss < course.best_loss:
@@ -207,6 +210,12 @@ def validation_loss(
     predicted = predict_windows(network, features, examples.songs, settings.window)
     about = objective.about(examples, np.arange(len(examples)))
     return float(objective(*(torch.from_numpy(part).to(device) for part in (predicted, *about))))
+
+
+def mean_loss(objective: Objective, examples: Examples, device: torch.device) -> float:
+    """The loss on songs of answering the mean of all training songs, which is 0 in standardised factors."""
+    about = [torch.from_numpy(part) for part in objective.about(examples, np.arange(len(examples)))]
+    return float(objective(*(part.to(device) for part in (torch.zeros(examples.targets.shape), *about))))
 
 
 def make_optimiser(network: nn.Module, settings: CnnSettings) -> torch.optim.Optimizer:

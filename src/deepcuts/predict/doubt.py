@@ -1,0 +1,24 @@
+"""Tell when an encoder has learned nothing: a ranking by it looks like any other."""
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+HARDLY_BETTER = 0.995  # of the error of the mean: chance alone gains that much on a few hundred songs
+SMALL_DATA = "With fewer than a thousand songs try --encoder kernel."
+
+
+def warn_if_useless(error: float, of_mean: float, advice: str = SMALL_DATA) -> None:
+    """Log a warning when songs that were not learned from are predicted no better than by the mean of all songs.
+
+    Args:
+        error: of held-out songs, or of songs left out one by one.
+        of_mean: the error on the same songs of the mean of all training songs; near 1, for targets are standardised.
+        advice: what to try.
+    """
+    if error >= HARDLY_BETTER * of_mean:
+        logger.warning(
+            "error %.4f on songs not learned from, %.4f when predicting the mean of all songs: no better, so the "
+            "ranking is not to be trusted. %s",
+            *(error, of_mean, advice),
+        )
