@@ -65,7 +65,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     content = {
         "title": "The paper's subset at its own size, stage by stage",
-        "about_text": f"9,330 songs × 20,000 users, 29 s clips, {len(os.sched_getaffinity(0))} cores, no GPU. One epoch "
+        "about_text": f"9,330 songs × 20,000 users, 29 s, no GPU, {len(os.sched_getaffinity(0))} cores. One epoch "
         "of the network. Not run at this size: other epochs and seeds, bags of words, MLR, WPE, tags and the map.",
         "tables": {"Time and memory": rows},
     }

@@ -107,6 +107,19 @@ def test_the_doctor_leaves_with_6_when_something_is_lacking(deepcuts, monkeypatc
     assert told.code == 6
     assert "error: doctor: no-such-package not working" in told.err
     assert "no: not installed" in told.out
+    assert "all is well" not in told.out
+
+
+def test_the_doctor_says_so_when_all_is_well(deepcuts, monkeypatch) -> None:
+    from deepcuts.cli import doctor
+
+    monkeypatch.setattr(doctor, "FORMATS", ())
+    told = deepcuts("doctor")
+    assert told.code == 0
+    assert told.out.endswith("all is well\n")
+    assert "safetensors" in told.out
+    assert "openTSNE" in told.out
+    assert "all is well" not in deepcuts("doctor", "--json").out
 
 
 def test_the_history_of_a_factorisation_is_kept_beside_the_factors(deepcuts, home) -> None:

@@ -132,6 +132,13 @@ def test_similar_suggests_for_an_unknown_id(deepcuts, home) -> None:
     assert "Did you mean 'song-000" in told.err
 
 
+def test_similar_points_to_predicted_when_a_cold_song_is_asked_about(deepcuts, home, cold) -> None:
+    told = deepcuts("similar", home / "factors", cold[0])
+    assert (told.code, told.out) == (3, "")
+    assert f"unknown song id '{cold[0]}'" in told.err
+    assert "For a song that nobody has played, pass --predicted." in " ".join(told.err.split())
+
+
 def test_similar_needs_predictions_for_cold_songs(deepcuts, home, cold) -> None:
     told = deepcuts("similar", home / "factors", cold[0], "--which", "both")
     assert told.code == 2

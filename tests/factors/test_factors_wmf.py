@@ -78,6 +78,12 @@ def test_play_counts_reach_the_factors():
     assert abs(scores[0] - scores[1]).max() > 0.05
 
 
+@pytest.mark.parametrize(("n_factors", "warns"), [(3, False), (4, True), (9, True)])
+def test_as_many_factors_as_songs_give_a_warning(n_factors, warns, caplog):
+    wmf.fit(random_plays(1, 7, 4, 0.5), WmfSettings(n_factors=n_factors, regularization=1.0, n_sweeps=1))
+    assert ("with 7 users and 4 songs: so many memorise plays" in caplog.text) == warns
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_a_count_that_is_none_is_refused_with_its_place(bad):
     plays = sparse.csr_array((np.array([1.0, 2.0, bad]), np.array([0, 3, 1]), np.array([0, 2, 3])), shape=(2, 4))

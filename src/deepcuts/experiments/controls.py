@@ -112,7 +112,7 @@ def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
     if X is None:
         raise InputError("factors: hold no users.")
     vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
-    note = "Song factors solved from the hidden plays themselves: the upper bound of these factors."
+    note = "Song factors solved from the hidden plays themselves: the upper bound of these factors, given enough plays."
     protocol = str(observed.settings.get("protocol", "clean"))
     return System("fold_in", X, vectors, "ceiling", True, note, protocol=protocol)
 

@@ -234,8 +234,8 @@ def _warn_of_memorising(plays: Plays, settings: WmfSettings) -> None:
     n_users, n_songs = plays.shape
     if settings.n_factors >= min(n_users, n_songs):
         log.warning(
-            "n_factors = %d with %d users and %d songs: so many can hold every play, and the fit memorises plays instead "
-            "of finding what is shared. Lower n_factors, or raise regularization.",
+            "n_factors = %d with %d users and %d songs: so many memorise plays instead of finding "
+            "what is shared. Lower n_factors, or raise regularization.",
             *(settings.n_factors, n_users, n_songs),
         )
 

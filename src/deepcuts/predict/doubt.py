@@ -11,6 +11,8 @@ SMALL_DATA = "With fewer than a thousand songs try --encoder kernel."
 def warn_if_useless(error: float, of_mean: float, advice: str = SMALL_DATA) -> None:
     """Log a warning when songs that were not learned from are predicted no better than by the mean of all songs.
 
+    Among a few dozen held-out songs the best of many ridges or epochs is better by luck, so that silence proves little.
+
     Args:
         error: of held-out songs, or of songs left out one by one.
         of_mean: the error on the same songs of the mean of all training songs; near 1, for targets are standardised.

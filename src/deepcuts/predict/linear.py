@@ -120,7 +120,7 @@ def fit_linear(lessons: Lessons, settings: LinearSettings) -> LinearEncoder:
             losses = solver.leave_one_out_losses(RIDGES)
             of_mean = solver.mean_loss(lessons.train)
         ridge = float(RIDGES[int(np.argmin(losses))])
-        logger.info("ridge %g chosen: squared error %.4f (1 = the mean of all songs)", ridge, losses.min())
+        logger.info("ridge %g chosen: squared error %.4f (%.4f = the mean of all songs)", ridge, losses.min(), of_mean)
         warn_if_useless(float(losses.min()), of_mean)
     weights, intercept = solver.solve(ridge)
     return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, weights, intercept)

@@ -188,7 +188,8 @@ def train_mlp(
                 raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {epoch + 1}. Lower lr.")
             if validation is not None:
                 error = error_of(network, objective, validation)
-            bar.advance(1, note=f"{'error' if validation is None else 'validation error'} {error:.4f} (1 = the mean)")
+            kind = "error" if validation is None else "validation error"
+            bar.advance(1, note=f"{kind} {error:.4f} (about 1 = the mean of all songs)")
             if validation is None or error < best_error:
                 best_epoch, best_error = epoch, error
                 best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -107,7 +107,12 @@ def judge(
     loss = None
     if len(validation):
         loss = validation_loss(network, objective, lessons.features, validation, settings)
-    bar.advance(0, note=f"validation error {loss:.4f} (1 = the mean)" if loss is not None else f"error {error:.4f}")
+    bar.advance(
+        0,
+        note=f"validation error {loss:.4f} (about 1 = the mean of all songs)"
+        if loss is not None
+        else f"error {error:.4f}",
+    )
     told = "" if loss is None else f", validation {loss:.4f}"
     logger.log(step_level(), "epoch %d: error %.4f%s", course.n_epochs, error, told)
     if loss is None or course.best_loss is None or loss < course.best_loss:
