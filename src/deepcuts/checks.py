@@ -88,12 +88,6 @@ def check_finite(name: str, array: np.ndarray) -> None:
     )
 
 
-def check_fraction(name: str, value: float) -> None:
-    """Refuse a fraction outside (0, 1)."""
-    if not 0 < value < 1:
-        raise InputError(f"{name} = {value}: expected a fraction strictly between 0 and 1.")
-
-
 def check_same_length(**arrays: Sequence | np.ndarray) -> None:
     """Refuse columns of different lengths, naming each."""
     lengths = {name: len(array) for name, array in arrays.items()}

@@ -241,7 +241,7 @@ def tags_beside(plays: Path, tags: Path | None) -> Tags | None:
 
 def observed_rows(observed: Factors, songs: Vocabulary, counts: Plays) -> np.ndarray:
     """Factors from plays of some songs: as learned where they were, else folded in from their plays."""
-    from deepcuts.experiments.controls import fold_in, plays_of  # loads torch
+    from deepcuts.experiments.controls import fold_in  # loads torch
 
     if observed.songs is None or observed.song_factors is None or observed.users is None:
         raise InputError("factors: lack users or songs. Pass factors that were fitted on plays.")
@@ -250,7 +250,7 @@ def observed_rows(observed: Factors, songs: Vocabulary, counts: Plays) -> np.nda
     rows = observed.song_factors[np.maximum(place, 0)].copy()
     if len(missing):
         say(f"{len(missing):,} of {len(songs):,} songs are not among the factors: folded in from their plays")
-        rows[missing] = fold_in(observed, plays_of(counts, observed.users, songs.take(missing))).song_vectors
+        rows[missing] = fold_in(observed, counts.counts_of(observed.users, songs.take(missing))).song_vectors
     return rows
 
 

@@ -13,6 +13,7 @@ from deepcuts.artifacts import Factors, Features, Plays, Split
 from deepcuts.evaluate import EvaluateSettings, evaluate, relevant_plays
 from deepcuts.evaluate.report import report_content
 from deepcuts.experiments.controls import system_of
+from deepcuts.experiments.results import cell
 from deepcuts.factors import WmfSettings, fit
 from deepcuts.predict import CnnSettings, LessonSettings, LinearSettings, fit_encoder, predict_songs
 from deepcuts.progress import progress
@@ -101,11 +102,11 @@ def score(name: str, inner: Inner, observed: Factors, kind: str, settings: Lesso
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """One line of a table."""
-    auc, precision = row["auc"], row["map500"]
+    auc = row["auc"]
     return {
         "candidate": row["system"],
         "AUC": f"{auc['mean']:.4f} ({auc['low']:.3f}–{auc['high']:.3f})",
-        "mAP@500": f"{precision['mean']:.4f} ({precision['low']:.4f}–{precision['high']:.4f})",
+        "mAP@500": cell(row["map500"], 4),
         "songs": row["n_songs"],
         "users": row["n_users"],
     }

@@ -18,7 +18,7 @@ from scipy import sparse
 from deepcuts.artifacts import Factors, Features, Plays, Split, Vocabulary
 from deepcuts.data import Truth, audio_ceiling, load_truth
 from deepcuts.errors import InputError
-from deepcuts.evaluate import System, popularity_system, random_system, relevant_plays
+from deepcuts.evaluate import System, popularity_system, random_system
 from deepcuts.factors import WmfSettings, blocks, fold_in_songs
 from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
 
@@ -57,8 +57,8 @@ def with_controls(
     heard = [system_of(name, observed, one, songs) for name, one in predicted.items()]
     if heard:
         systems += [shuffled(heard[-1], rng, f"shuffled{name}") for name in names]
-    hidden = plays_of(plays, observed.users, songs)
-    listeners = np.asarray(relevant_plays(plays, observed.users, songs).sum(axis=0)).ravel()
+    hidden = plays.counts_of(observed.users, songs)
+    listeners = np.bincount(hidden.indices, minlength=len(songs))
     systems += [popularity_system(len(X), listeners), *heard]
     if truth is not None:
         systems += ceilings(load_truth(truth), plays, split, observed, songs)
@@ -96,11 +96,6 @@ def shuffled(system: System, rng: np.random.Generator, name: str = "shuffled") -
     return System(name, system.user_vectors, vectors, "control", note=note, protocol=system.protocol)
 
 
-def plays_of(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
-    """Hidden counts [n_users, n_songs] in the order of users and songs given."""
-    return plays.counts_of(users, songs)
-
-
 def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
     """The upper bound: song factors from the hidden plays, users as they are.
 
@@ -126,11 +121,9 @@ def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs:
     encoder = fit_encoder("linear", heard, observed.without_songs(split.test_songs), LinearSettings())
     perfect = system_of("perfect_encoder", observed, predict_songs(encoder, heard, songs), songs)
     note = "Song factors predicted from the true audible latents: hearing without error."
-    systems = [System("perfect_encoder", perfect.user_vectors, perfect.song_vectors, "ceiling", note=note,
-                      learned_from=perfect.learned_from, protocol=perfect.protocol)]  # fmt: skip
+    perfect = replace(perfect, kind="ceiling", note=note)
     users, all_songs = audio_ceiling(truth)
     rows = plays.users.positions(observed.users.ids)
     vectors = all_songs[plays.songs.positions(songs.ids)]
     note = "The true audible taste of every user on the true audible latents: nobody who only listens can do better."
-    protocol = str(observed.settings.get("protocol", "clean"))
-    return [*systems, System("audio_ceiling", users[rows], vectors, "ceiling", note=note, protocol=protocol)]
+    return [perfect, System("audio_ceiling", users[rows], vectors, "ceiling", note=note)]

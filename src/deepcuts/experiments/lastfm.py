@@ -30,7 +30,7 @@ from deepcuts.config import require
 from deepcuts.data import LastfmSettings, SplitSettings, folds, read_artist_tracks, read_lastfm
 from deepcuts.evaluate import EvaluateSettings, Evaluation, System, audit, evaluate, relevant_plays
 from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
-from deepcuts.experiments.controls import plays_of, system_of, with_controls
+from deepcuts.experiments.controls import system_of, with_controls
 from deepcuts.factors import WmfSettings, fit, fit_sizes
 from deepcuts.predict import (
     CnnSettings,
@@ -235,7 +235,7 @@ def metric_system(learning: Plays, users: Vocabulary, heard: Features, songs: Vo
     """
     played = Vocabulary(heard.songs.ids.filter(learning.songs.find(heard.songs.ids) >= 0))
     points, asked = (heard.frames[heard.songs.positions(one.ids), :N_MLR] for one in (played, songs))
-    counts = plays_of(learning, users, played)
+    counts = learning.counts_of(users, played)
     relevant, ignored = relevance_from_plays(counts, MLR.n_relevant, MLR.n_ignore)
     metric = fit_metric(points, relevant, MLR, np.random.default_rng(MLR.seed), ignored=ignored)
     n_silent = int((np.diff(counts.indptr) == 0).sum())

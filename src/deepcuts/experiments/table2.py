@@ -9,7 +9,7 @@ from deepcuts.artifacts import Factors, Vocabulary
 from deepcuts.evaluate import Evaluation
 from deepcuts.evaluate.report import report_content
 from deepcuts.experiments.claims import claim, paired, paired_gaps, rank_correlation, ratio
-from deepcuts.experiments.controls import plays_of, ranked_songs
+from deepcuts.experiments.controls import ranked_songs
 from deepcuts.experiments.paper_settings import SYSTEMS
 from deepcuts.experiments.paper_systems import Scored, metric_system, predicted_songs, predictions, score
 from deepcuts.experiments.paper_world import PaperWorld, observed_factors
@@ -149,7 +149,7 @@ def popularity_heard(
     if predicted.songs is None or predicted.song_factors is None or observed.user_factors is None:
         raise ValueError("predictions always hold songs, observed factors always users")
     liked = predicted.song_factors[predicted.songs.positions(songs.ids)] @ observed.user_factors.mean(axis=0)
-    listeners = np.diff(plays_of(world.plays, world.plays.users, songs).tocsc().indptr)
+    listeners = np.diff(world.plays.counts_of(world.plays.users, songs).tocsc().indptr)
     how = world.settings.evaluation()
     rng = np.random.default_rng(how.seed)
     return {

@@ -27,7 +27,8 @@ from deepcuts.evaluate import (
     relevant_plays,
 )
 from deepcuts.evaluate.report import report_content
-from deepcuts.experiments.controls import fold_in, plays_of
+from deepcuts.experiments.controls import fold_in
+from deepcuts.experiments.results import cell
 from deepcuts.factors import WmfSettings, fit, fold_in_users, popularity
 
 TRIPLETS, ANALYSES = "taste_profile/10000.txt", "msd_h5"
@@ -80,7 +81,7 @@ def new_songs(plays: Plays, wmf: WmfSettings, bench: TasteProfileBench) -> dict[
     if observed.users is None or observed.user_factors is None:
         raise RuntimeError("a fit always has users")
     songs = split.test_songs
-    hidden = plays_of(plays, observed.users, songs)
+    hidden = plays.counts_of(observed.users, songs)
     relevant = relevant_plays(plays, observed.users, songs)
     listeners = np.asarray(relevant.sum(axis=0)).ravel()
     rng = np.random.default_rng(bench.seed)
@@ -119,8 +120,8 @@ def new_users(plays: Plays, wmf: WmfSettings, bench: TasteProfileBench) -> list[
     return [
         {
             "system": row["system"],
-            "AUC": f"{row['auc']['mean']:.3f} ({row['auc']['low']:.3f}–{row['auc']['high']:.3f})",
-            "mAP@500": f"{row['map500']['mean']:.4f} ({row['map500']['low']:.4f}–{row['map500']['high']:.4f})",
+            "AUC": cell(row["auc"], 3),
+            "mAP@500": cell(row["map500"], 4),
             "users": row["n_users"],
             "songs": row["n_songs"],
         }

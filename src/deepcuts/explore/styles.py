@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 
 from deepcuts.artifacts import Tags, Vocabulary
 from deepcuts.errors import InputError
@@ -69,8 +68,3 @@ def style_colours(styles: Sequence[str]) -> list[str]:
         raise InputError(f"styles: {len(styles)}, an eye tells at most {len(REST)} colours apart. Name fewer.")
     rest = iter(free)
     return [colour if colour is not None else next(rest) for colour in colours]
-
-
-def count_styles(labels: np.ndarray, styles: Sequence[str]) -> pl.DataFrame:
-    """How many songs have each style: style · n_songs."""
-    return pl.DataFrame({"style": list(styles), "n_songs": np.bincount(labels[labels >= 0], minlength=len(styles))})
