@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-NATIVE := $(wildcard src/deepcuts/kernels/*.c)
+NATIVE := $(wildcard src/deepcuts/kernels/*.c src/deepcuts/kernels/*.h)
 WORKERS ?= 2
 
 .PHONY: help demo test lint format bench clean

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from deepcuts.errors import InputError, SettingError
-from deepcuts.kernels import als
+from deepcuts.kernels import als, native
 
 WIDTHS = [1, 3, 7, 16, 50, 129]  # most are no multiple of a vector register
 
@@ -69,13 +69,13 @@ def conjugate_gradient(surplus, fixed, begin, n_steps, regularization=0.1) -> np
 def both_loops() -> list[tuple[str, Callable]]:
     """The readable loop, and the C loop in each instruction set of this processor."""
     loops = [("numpy", als.improve_rows)]
-    if als._extension is not None:
-        for position, name in enumerate(als._extension.instructions()):
+    if native.built("_als") is not None:
+        for position, name in enumerate(native.built("_als").instructions()):
 
             def run(start, other, surplus, fixed, rows, n_steps, position=position):
                 loss = np.empty(len(rows))
                 sizes = (start.astype(np.int64), other.astype(np.int32))
-                als._extension.solve_rows(*sizes, surplus, fixed, rows, loss, 0, len(rows), n_steps, position)
+                native.built("_als").solve_rows(*sizes, surplus, fixed, rows, loss, 0, len(rows), n_steps, position)
                 return loss
 
             loops.append((f"c {name}", run))
@@ -158,7 +158,7 @@ def test_the_returned_loss_is_that_of_the_new_rows(kernel, n_steps):
 
 @pytest.mark.parametrize("n_steps", [0, 3])
 def test_one_thread_and_three_give_the_same_bits(monkeypatch, n_steps):
-    monkeypatch.setattr(als, "WORTH_THREADS", 0)
+    monkeypatch.setattr(native, "WORTH_THREADS", 0)
     monkeypatch.setattr(als, "ROWS_AT_ONCE", 64)
     surplus, fixed, begin = a_half_sweep(6, 400, 300, 33, mean_plays=12)
     one, three = (solved(surplus, fixed, begin, n_steps=n_steps, n_threads=n) for n in (1, 3))
@@ -217,7 +217,7 @@ def test_shapes_that_do_not_fit_are_refused():
 def test_the_c_loop_guards_its_memory():
     start, other = np.array([0, 1], np.int64), np.array([5], np.int32)
     rest = (np.ones(1, np.float32), np.ones((3, 16), np.float32), np.ones((1, 16), np.float32), np.empty(1), 0, 1, 3, 0)
-    for module in filter(None, [als._extension]):
+    for module in filter(None, [native.built("_als")]):
         with pytest.raises(ValueError, match="outside the fixed rows"):
             module.solve_rows(start, other, *rest)
         with pytest.raises(ValueError, match="does not ascend"):
@@ -232,26 +232,15 @@ def test_gram_is_summed_in_float64():
     np.testing.assert_allclose(als.gram(rows), exact, rtol=1e-12)
 
 
-def test_the_kernel_can_be_chosen_and_names_itself(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.setenv("DEEPCUTS_KERNEL", "numpy")
-    assert als.backend() == "numpy"
-    monkeypatch.delenv("DEEPCUTS_KERNEL")
-    assert als.backend() == "numpy" if als._extension is None else als.backend().endswith(", 3 threads)")
-    monkeypatch.setenv("DEEPCUTS_KERNEL", "fortran")
-    with pytest.raises(SettingError, match="expected c or numpy"):
-        als.backend()
-
-
 def test_without_the_extension_the_twin_takes_over_and_says_so_once(monkeypatch, caplog):
     monkeypatch.delenv("DEEPCUTS_KERNEL", raising=False)
-    monkeypatch.setattr(als, "_extension", None)
-    als._warn_once.cache_clear()
+    monkeypatch.setattr(native, "built", lambda _name: None)
+    native._warn_once.cache_clear()
     surplus, fixed, begin = a_half_sweep(13, 5, 6, 3)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             rows, _ = solved(surplus, fixed, begin, n_steps=10)
     np.testing.assert_allclose(rows, dense_solution(surplus, fixed), atol=1e-5)
-    assert [record.message for record in caplog.records if "C loop was not built" in record.message] == [
+    assert [record.message for record in caplog.records if "C loops were not built" in record.message] == [
         caplog.records[0].message
     ]

@@ -15,7 +15,7 @@ from deepcuts import __version__
 from deepcuts.audio.decode import decode
 from deepcuts.cli.common import Json, print_json, say
 from deepcuts.errors import DeepcutsError, ResourceError
-from deepcuts.kernels import als
+from deepcuts.kernels import native
 from deepcuts.store import free_bytes, read_meta
 
 PACKAGES = (
@@ -38,7 +38,7 @@ def doctor(as_json: Json = False) -> None:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "free_disk_gb": round(free_bytes(Path.cwd()) / 1e9, 1),
         "packages": {name: installed(name) for name in PACKAGES},
-        "factorisation_kernel": als.backend(),
+        "kernels": native.backend(),
         "decoders": {kind: decodes(kind) for kind in FORMATS},
         "cuda": cuda(),
     }
@@ -61,8 +61,8 @@ def tell(found: dict[str, Any]) -> None:
                 print(f"{name:<22}{part:<14}{inner}")
         else:
             print(f"{name:<22}{state}")
-    if "numpy" in found["factorisation_kernel"]:
-        say("no compiled kernel: factorisation runs, slowly. Install a C compiler and reinstall for the fast one.")
+    if "numpy" in found["kernels"]:
+        say("not all loops are compiled: some stages run slowly. Install a C compiler, then deepcuts again.")
 
 
 def installed(name: str) -> str:

@@ -1,19 +1,9 @@
 /* Weighted matrix factorisation, the loop over rows; the maths is in _als_rows.h, the readable twin in als.py.
  *
  * solve_rows(start, other, surplus, fixed, rows, loss, begin, end, n_steps) improves rows[begin:end] in place.
- * No threads here: it gives up Python's lock, and als.py calls it from several threads on different rows. That needs
- * no OpenMP, whose runtimes (ours, torch's, scikit-learn's) do not always bear each other.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_native.h"
 #include <float.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* 16 floats. Arrays of these may begin at any float: alignment is a matter of speed only. */
-typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
-typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
 
 struct scratch {
     void *memory;
@@ -27,39 +17,24 @@ struct scratch {
 #undef TARGET
 #undef NAMED
 
-#if defined(__x86_64__)
-#define TARGET __attribute__((target("avx2,fma")))
+#if HAS_SETS
+#define TARGET TARGET_AVX2
 #define NAMED(x) x##_avx2
 #include "_als_rows.h"
 #undef TARGET
 #undef NAMED
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
+#define TARGET TARGET_AVX512
 #define NAMED(x) x##_avx512
 #include "_als_rows.h"
 #undef TARGET
 #undef NAMED
 #endif
 
-enum instructions { PLAIN, AVX2, AVX512 };
-static const char *const names[] = {"plain", "avx2", "avx512"};
-
-static enum instructions best_instructions(void)
-{
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return AVX2;
-#endif
-    return PLAIN;
-}
-
 static void solve(
     enum instructions set, const int64_t *start, const int32_t *other, const float *surplus, const wide *fixed,
     Py_ssize_t n_wide, wide *rows, double *loss, Py_ssize_t begin, Py_ssize_t end, int n_steps, struct scratch s)
 {
-#if defined(__x86_64__)
+#if HAS_SETS
     if (set == AVX512) {
         solve_rows_avx512(start, other, surplus, fixed, n_wide, rows, loss, begin, end, n_steps, s);
         return;
@@ -155,24 +130,10 @@ done:
     return answer;
 }
 
-static PyObject *py_instructions(PyObject *self, PyObject *unused)
-{
-    (void)self;
-    (void)unused;
-    PyObject *answer = PyList_New(0);
-    for (int set = PLAIN; answer && set <= (int)best_instructions(); set++) {
-        PyObject *name = PyUnicode_FromString(names[set]);
-        if (!name || PyList_Append(answer, name))
-            Py_CLEAR(answer);
-        Py_XDECREF(name);
-    }
-    return answer;
-}
-
 static PyMethodDef methods[] = {
     {"solve_rows", py_solve_rows, METH_VARARGS,
      "solve_rows(start, other, surplus, fixed, rows, loss, begin, end, n_steps, instructions): improve rows[begin:end]."},
-    {"instructions", py_instructions, METH_NOARGS, "The instruction sets this processor has, the best one last."},
+    INSTRUCTIONS,
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_als", "The fast loop of als.py.", 0, methods,

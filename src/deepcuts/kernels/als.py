@@ -19,28 +19,16 @@ where no compiler was found at installation. DEEPCUTS_KERNEL=numpy forces the se
 Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradient); the change of basis is ours.
 """
 
-import logging
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterator
 from itertools import pairwise
-from types import ModuleType
 
 import numpy as np
 from scipy import linalg, sparse
-from threadpoolctl import ThreadpoolController
 
 from deepcuts.checks import check_finite, check_shape
-from deepcuts.errors import InputError, SettingError
-
-try:
-    from deepcuts.kernels import _als as _extension  # type: ignore[attr-defined]
-except ImportError:
-    _extension = None
-
-log = logging.getLogger(__name__)
+from deepcuts.errors import InputError
+from deepcuts.kernels import native
+from deepcuts.kernels.native import each, one_blas_thread
 
 # With λ = 0 G may be singular: λ is at least this share of its mean eigenvalue. It moves the objective by as little.
 SMALLEST_RIDGE = 1e-10
@@ -49,25 +37,9 @@ TOO_SKEW_FOR_FLOAT32 = 300.0
 LANES = 16  # floats in a vector register: rows are padded to a multiple
 ROWS_AT_ONCE = 1024  # how many rows are changed to the other basis at a time
 PLAYS_AT_ONCE = 65536  # how many fixed rows the twin gathers at a time
-WORTH_THREADS = 1_000_000  # floats to walk over: below, starting threads costs more than they save
 
 
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread: its threads wait for each other, so one busy neighbour holds up all; ours do not.
-
-    It also makes the bits independent of the number of threads.
-    """
-    with _libraries().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-@_one_blas_thread()
+@one_blas_thread()
 def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     """YᵀY [n_factors, n_factors] float64 of rows [n, n_factors], summed in float64.
 
@@ -81,11 +53,11 @@ def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
         part = rows[slice(*block)].astype(np.float64)
         np.matmul(part.T, part, out=parts[block[0] // step])
 
-    _each(work, blocks, n_threads, rows.size)
+    each(work, blocks, n_threads, rows.size)
     return parts.sum(axis=0)
 
 
-@_one_blas_thread()
+@one_blas_thread()
 def solve_rows(
     start: np.ndarray,
     other: np.ndarray,
@@ -171,7 +143,7 @@ def _times(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None, width: i
         part = slice(*block)
         np.matmul(rows[part, :n_factors], matrix, out=result[part, :n_factors], casting="same_kind")
 
-    _each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
+    each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
     return result
 
 
@@ -256,43 +228,6 @@ def _sum_by_row(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return np.bincount(row_of, weights=values, minlength=len(start) - 1)
 
 
-# ---- which loop, and how many threads ----
-
-
-def native() -> ModuleType | None:
-    """The C loop, or None when it was not built or DEEPCUTS_KERNEL=numpy."""
-    wanted = os.environ.get("DEEPCUTS_KERNEL", "")
-    if wanted not in ("", "c", "numpy"):
-        raise SettingError(f"DEEPCUTS_KERNEL = {wanted!r}: expected c or numpy.")
-    if wanted == "numpy":
-        return None
-    if _extension is None:
-        if wanted == "c":
-            raise SettingError("DEEPCUTS_KERNEL = 'c': the C loop was not built. Install a C compiler, then deepcuts.")
-        _warn_once()
-    return _extension
-
-
-@cache
-def _warn_once() -> None:
-    log.warning("the C loop was not built, so factorising takes several times longer. Install gcc or clang, then again")
-
-
-def backend() -> str:
-    """Which loop runs, for `doctor`: "c (avx512, 2 threads)" or "numpy"."""
-    module = native()
-    return f"c ({module.instructions()[-1]}, {default_threads()} threads)" if module else "numpy"
-
-
-def default_threads() -> int:
-    """OMP_NUM_THREADS where it is set, else every processor this process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if told.isdigit() and int(told) > 0:
-        return int(told)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def _improve(
     start: np.ndarray,
     other: np.ndarray,
@@ -302,7 +237,7 @@ def _improve(
     n_steps: int,
     n_threads: int | None,
 ) -> np.ndarray:
-    module = native()
+    module = native.loop("_als")
     if module is None:
         return improve_rows(start, other, surplus, fixed, rows, n_steps)
     loss, best = np.empty(len(rows)), len(module.instructions()) - 1
@@ -310,24 +245,10 @@ def _improve(
     def work(block: tuple[int, int]) -> None:
         module.solve_rows(start, other, surplus, fixed, rows, loss, *block, n_steps, best)
 
-    _each(work, list(_blocks(start, 16 * (n_threads or default_threads()))), n_threads, fixed.shape[1] * len(other))
+    each(
+        work, list(_blocks(start, 16 * (n_threads or native.default_threads()))), n_threads, fixed.shape[1] * len(other)
+    )
     return loss
-
-
-def _each(
-    work: Callable[[tuple[int, int]], None], blocks: list[tuple[int, int]], n_threads: int | None, n_floats: int
-) -> None:
-    """Do `work` on every block of rows, in several threads when there are `n_floats` enough to be worth it.
-
-    Threads take blocks as they come free.
-    """
-    n_threads = n_threads or default_threads()
-    if n_threads == 1 or len(blocks) == 1 or n_floats < WORTH_THREADS:
-        for block in blocks:
-            work(block)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(work, blocks))
 
 
 def _every(n: int, step: int) -> list[tuple[int, int]]:
