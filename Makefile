@@ -6,12 +6,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 NATIVE := $(wildcard src/deepcuts/kernels/*.c src/deepcuts/kernels/*.h)
 WORKERS ?= 2
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-quick million clean
 help:
 	@echo "make demo   set up and run the whole journey on a planted world (3 to 5 minutes, no download but packages)"
 	@echo "make test   set up and run all tests"
 	@echo "make lint   style and types        make format   put the style right"
-	@echo "make bench  side by side with the libraries people use today"
+	@echo "make bench  side by side with the libraries people use today        make bench-quick   in 5 minutes"
+	@echo "make million   a million users, 385k songs, 48M plays, from a text file to scores (12 GB of disk)"
 
 $(VENV)/.run: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deepcuts needs Python 3.11 or newer, this is "+sys.version.split()[0]+": make PYTHON=python3.11 ...")'
@@ -40,7 +41,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	$(BIN)/python bench/als.py
+	$(BIN)/python bench/run.py
+
+bench-quick: $(VENV)/.dev
+	$(BIN)/python bench/run.py --quick -o work/bench
+
+million: $(VENV)/.run
+	$(BIN)/python bench/million.py
 
 clean:
 	rm -rf demo build work src/*.egg-info

@@ -4,7 +4,7 @@
 
 gemm_f32, gemm_f64, gemm_torch_f32, gemm_torch_bf16   FLOP/s of a square product of 2,048
 read                                                  bytes/s of a sum over 1 GiB
-gather_50, gather_128, gather_400                     bytes/s of reading whole float32 rows of that many values at random
+gather_50, gather_128, gather_400                     bytes/s of reading random float32 rows of that many values
 """
 
 import json

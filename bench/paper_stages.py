@@ -8,18 +8,16 @@ What needs the night (all epochs, all systems) is `deepcuts reproduce --scale pa
 import argparse
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 from deepcuts.store import write_file
+from stages import Stage, run, table
 
 WORLD = ("n_songs=9330", "n_users=20000", "seconds=29", "mean_listeners=100")
 
 
-def stages(work: Path) -> list[tuple[str, list[str]]]:
-    """(what is done, command) in order."""
+def stages(work: Path) -> list[Stage]:
+    """What is done, in order."""
     world, split, mel, factors = work / "world", work / "split", work / "logmel", work / "factors"
     make = ["data", "world", "-o", str(world), *(f"--set={one}" for one in WORLD)]
     cut = ["data", "split", f"{world}/plays", "-o", str(split), "--set=by=artist", "--set=test=0.2016"]
@@ -27,14 +25,14 @@ def stages(work: Path) -> list[tuple[str, list[str]]]:
     predict = ["predict", "songs", f"{work}/cnn", str(mel), "--split", str(split), "-o", f"{work}/predicted"]
     score = ["evaluate", f"{world}/plays", str(split), str(factors), "--system", f"cnn={work}/predicted"]
     return [
-        ("world: sounds and plays", make),
-        ("split", cut),
-        ("factors: f = 50, 20 sweeps", factorise),
-        ("audio: log-mel of 75 h", ["audio", "logmel", f"{world}/sounds", "-o", str(mel)]),
-        ("predict: linear", fit(mel, factors, split, work, "linear", [])),
-        ("predict: the paper's network, one epoch", fit(mel, factors, split, work, "cnn", ["--set=n_epochs=1"])),
-        ("predict: all test songs", predict),
-        ("evaluate: all rows, 200 replicates", [*score, "--truth", f"{world}/truth", "-o", f"{work}/report"]),
+        Stage("world: sounds and plays", make),
+        Stage("split", cut),
+        Stage("factors: f = 50, 20 sweeps", factorise),
+        Stage("audio: log-mel of 75 h", ["audio", "logmel", f"{world}/sounds", "-o", str(mel)]),
+        Stage("predict: linear", fit(mel, factors, split, work, "linear", [])),
+        Stage("predict: the paper's network, one epoch", fit(mel, factors, split, work, "cnn", ["--set=n_epochs=1"])),
+        Stage("predict: all test songs", predict),
+        Stage("evaluate: all rows, 200 replicates", [*score, "--truth", f"{world}/truth", "-o", f"{work}/report"]),
     ]
 
 
@@ -43,26 +41,13 @@ def fit(mel: Path, factors: Path, split: Path, work: Path, encoder: str, more: l
     return [*words, "-o", str(work / encoder), *more]
 
 
-def measure(command: list[str]) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak memory in GB (the largest process) of a command with its children."""
-    began = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-m", "deepcuts", *command])
-    _, status, used = os.wait4(child.pid, 0)
-    if status != 0:
-        sys.exit(f"failed: deepcuts {' '.join(command)}")
-    return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("work/paper-stages"))
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results/paper_stages.json"))
     given = parser.parse_args()
-    rows = []
-    for what, command in stages(given.work):
-        wall, cpu, peak = measure(command)
-        rows.append({"stage": what, "wall s": round(wall, 1), "CPU s": round(cpu, 1), "peak GB": round(peak, 2)})
-        print(rows[-1], flush=True)
+    chain = stages(given.work)
+    rows = table(chain, run(chain, given.work))
     content = {
         "title": "The paper's subset at its own size, stage by stage",
         "about_text": f"9,330 songs × 20,000 users, 29 s, no GPU, {len(os.sched_getaffinity(0))} cores. One epoch "

@@ -103,7 +103,7 @@ def tell(one: Row) -> str:
     verdict = "met" if one.ratio <= one.must else "MISSED"
     return (
         f"{one.work}: ours {one.ours:.4g} {one.unit}, {one.against} {one.theirs:.4g} {one.unit}, "
-        f"ratio {one.ratio:.3f} ({one.low:.3f} to {one.high:.3f}), must {one.must:g}: {verdict}. {one.note}"
+        f"ratio {one.ratio:.3g} ({one.low:.3g} to {one.high:.3g}), must {one.must:g}: {verdict}. {one.note}"
     )
 
 

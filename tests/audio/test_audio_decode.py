@@ -211,6 +211,25 @@ def test_the_name_of_a_file_does_not_choose_its_decoder(tmp_path, write_sound, t
     np.testing.assert_array_equal(decode(wrong), decode(path))
 
 
+@pytest.mark.parametrize("n_channels", [1, 2, 6])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
+def test_sixteen_bits_are_heard_as_the_floats_they_stand_for(tmp_path, write_sound, suffix, n_channels):
+    numbers = np.random.default_rng(9).integers(-32_768, 32_768, (22_050, n_channels))
+    found = decode(write_sound(tmp_path / f"a{suffix}", numbers / 32_768))
+    np.testing.assert_allclose(found, numbers.mean(axis=1) / 32_768, rtol=0, atol=1e-7)
+
+
+def test_an_mp3_that_turns_from_one_channel_to_two_keeps_all_its_sound(tmp_path, write_sound, tone):
+    mono = write_sound(tmp_path / "a.mp3", tone(440, 4, 44_100), 44_100).read_bytes()
+    stereo = write_sound(tmp_path / "b.mp3", np.stack([tone(660, 4, 44_100)] * 2, 1), 44_100).read_bytes()
+    (tmp_path / "c.mp3").write_bytes(mono[mono.index(mono[:2], 104) :] + stereo[stereo.index(stereo[:2], 104) :])
+    found = decode(tmp_path / "c.mp3", 44_100)
+    assert len(found) == pytest.approx(8 * 44_100, abs=8000)
+    for part, hz in ((found[: 4 * 44_100], 440), (found[-4 * 44_100 :], 660)):
+        assert loudest_hz(part, 44_100) == pytest.approx(hz, abs=1)
+        assert level(part) == pytest.approx(0.5, rel=0.02)
+
+
 def test_the_facts_of_a_file_are_told(tmp_path, write_sound):
     path = write_sound(tmp_path / "a.flac", np.zeros((96_000, 2)), 48_000)
     facts, blocks = open_sound(path)

@@ -1,6 +1,7 @@
 import librosa
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from deepcuts.audio.decode import BadSound
 from deepcuts.audio.logmel import (
@@ -69,6 +70,17 @@ def test_the_fast_spectrogram_is_its_readable_twin(settings):
     samples = noise(1.5, settings.rate)
     slow = mel_spectrogram_slowly(samples, settings)
     np.testing.assert_allclose(mel_spectrogram(samples, settings), slow, atol=1e-6 * slow.max(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [*VARIANTS, LogMelSettings(n_bands=7), LogMelSettings(n_bands=1, window=4096)])
+def test_the_bits_do_not_depend_on_the_threads_of_blas(settings):
+    samples = noise(2, settings.rate)
+    found = []
+    for n_threads in (1, 4):
+        with threadpool_limits(n_threads):
+            found.append(mel_spectrogram(samples, settings))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(found[0], mel_spectrogram_slowly(samples, settings), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("seconds", "n_frames"), [(3, 128), (29, 1247), (0.04, 0), (1024 / 22_050, 1)])

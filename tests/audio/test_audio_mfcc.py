@@ -68,6 +68,13 @@ def test_regression_differences_are_those_of_librosa(width):
         np.testing.assert_allclose(regression_difference(frames, width, order), oracle, atol=1e-5)
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_as_many_frames_as_the_fit_is_wide_share_one_polynomial(order):
+    time = np.arange(9.0)[:, None]
+    parabola = 1.5 * time**2 - 4 * time  # slope of the best line over all nine: 1.5 * 8 - 4
+    np.testing.assert_allclose(regression_difference(parabola, 9, order), {1: 8.0, 2: 3.0}[order], rtol=1e-5)
+
+
 def test_a_straight_line_has_its_slope_everywhere():
     line = np.arange(20.0)[:, None] * [2.0, -3.0]
     np.testing.assert_allclose(regression_difference(line, 9, 1), np.tile([2.0, -3.0], (20, 1)), atol=1e-5)

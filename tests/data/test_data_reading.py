@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcuts.artifacts import Plays, Vocabulary
+from deepcuts.artifacts.plays import Numbered
 from deepcuts.data.reading import blocks, decode_lines, make_tags, member_names, open_bytes, read_fields, read_lines
 from deepcuts.errors import InputError, ResourceError
 
@@ -197,3 +198,35 @@ def test_columns_of_different_lengths_and_empty_ids_are_refused():
         Plays.from_pairs(["a", ""], ["x", "y"], [1, 1])
     with pytest.raises(InputError, match="there is not one play"):
         Plays.from_pairs([], [], [])
+
+
+def test_numbered_ids_give_what_the_ids_themselves_give_and_unused_names_are_left_out():
+    users = Numbered(pl.Series(["zoe", "nobody", "anna"]), np.array([0, 2, 0, 2], dtype=np.int32))
+    songs = Numbered(pl.Series(["y", "x", "unheard"]), np.array([1, 0, 0, 0], dtype=np.int32))
+    counts = np.array([1, 2, 3, 4], dtype=np.int32)
+    plays = Plays.from_pairs(users, songs, counts)
+    assert plays.users.ids.to_list() == ["anna", "zoe"]
+    assert plays.songs.ids.to_list() == ["x", "y"]
+    assert plays.counts.toarray().tolist() == [[0, 6], [1, 3]]
+    same = Plays.from_pairs(["zoe", "anna", "zoe", "anna"], ["x", "y", "y", "y"], counts)
+    assert plays.fingerprint == same.fingerprint
+
+
+def test_whole_counts_are_summed_beyond_the_range_of_their_type():
+    plays = Plays.from_pairs(["a"] * 3, ["x"] * 3, np.full(3, 2**30, dtype=np.int32))
+    assert plays.counts.toarray().tolist() == [[3 * 2**30]]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_counts_of_other_users_and_songs_are_looked_up_by_id(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 8, (20, 2))
+    plays = Plays.from_pairs([f"u{u}" for u, _ in rows], [f"s{s}" for _, s in rows], np.ones(20))
+    users = Vocabulary([f"u{u}" for u in rng.permutation(12)[: rng.integers(1, 12)]], "user")
+    songs = Vocabulary([f"s{s}" for s in rng.permutation(12)[: rng.integers(1, 12)]], "song")
+    found = plays.counts_of(users, songs)
+    expected = [[sum(f"u{u}" == a and f"s{s}" == b for u, s in rows) for b in songs.ids] for a in users.ids]
+    assert found.toarray().tolist() == expected
+    assert found.has_sorted_indices
+    assert found.dtype == np.float32

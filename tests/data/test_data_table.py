@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from deepcuts.data import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
+from deepcuts.data import reading as reading_module
 from deepcuts.data import rows as rows_module
 from deepcuts.data.rows import Layout, _split_carefully, _split_fast, keep_good, unix_seconds
 from deepcuts.errors import InputError, SettingError
@@ -354,3 +356,65 @@ def test_a_matrix_with_a_negative_count_or_no_matrix_at_all_is_refused(tmp_path)
         read_matrix(path, MatrixSettings())
     with pytest.raises(InputError, match="no such file"):
         read_matrix(tmp_path / "n.npz", MatrixSettings())
+
+
+PLAIN = [f"user{u}\tsong{s}\t{1 + u % 3}" for u, s in np.random.default_rng(5).integers(0, 30, (400, 2))]
+# Lines the C loop leaves to others, one of which spoils its block only.
+STRANGE = [
+    "user1\tsong2\t2.5",
+    "bj\u00f6rn\tsong3\t1",
+    'user2\t"Heroes"\t4',
+    "",
+    "user3\tsong1\t1\r",
+    "user4\tsong1\t 7 ",
+]
+
+
+@pytest.mark.parametrize("strange", [[], STRANGE, STRANGE[:1], STRANGE[3:4]])
+@pytest.mark.parametrize("size", [40, 1_000, 8_000_000])
+def test_plain_triplets_are_read_the_same_with_and_without_the_c_loop(tmp_path, monkeypatch, strange, size):
+    monkeypatch.setattr("deepcuts.data.reading.blocks.__kwdefaults__", {"start": b"", "quoted": False, "size": size})
+    rows = PLAIN.copy()
+    for place, line in enumerate(strange):
+        rows.insert(60 * place + 7, line)
+    path = tmp_path / "triplets.txt"
+    path.write_text("\n".join(rows) + "\n", newline="")
+    settings = TableSettings(header="no")
+    ours = read_table(path, settings)
+    monkeypatch.setenv("DEEPCUTS_KERNEL", "numpy")
+    theirs = read_table(path, settings)
+    expected: Counter = Counter()
+    for row in rows:
+        if row:
+            user, song, count = row.split("\t")
+            expected[user, song] += float(count)
+    assert pairs(ours.plays) == pairs(theirs.plays) == expected
+    assert ours.plays.fingerprint == theirs.plays.fingerprint
+    assert ours.notes == theirs.notes
+    assert ours.notes["rows read"] == sum(map(bool, rows))
+
+
+def test_a_bad_row_after_millions_of_plain_ones_has_its_line_number(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepcuts.data.reading.blocks.__kwdefaults__", {"start": b"", "quoted": False, "size": 512})
+    with pytest.raises(InputError, match=r"t\.txt:302: count 'x' is not a number"):
+        table(tmp_path, "\n".join([*PLAIN[:300], "", "user1\tsong1\tx", *PLAIN[300:]]), "t.txt", header="no")
+    reading = table(tmp_path, "\n".join([*PLAIN, "user1\tsong1\tx"]), "t.txt", header="no", on_bad_row="skip")
+    assert reading.notes["rows skipped: count is not a number"] == 1
+    assert reading.notes["rows read"] == 401
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_behind():
+    given = iter([b"one", b"two", b"three"])
+    ahead = reading_module.ahead(given)
+    assert next(ahead) == b"one"
+    before = threading.active_count()
+    ahead.close()
+    assert threading.active_count() < before
+    assert list(reading_module.ahead(iter([b"one", b"two"]))) == [b"one", b"two"]
+
+
+def test_an_error_of_the_thread_that_reads_ahead_is_not_lost(tmp_path):
+    whole = gzip.compress("\n".join(PLAIN * 50).encode())
+    (tmp_path / "t.gz").write_bytes(whole[:-20])
+    with pytest.raises(InputError, match=r"t\.gz: damaged or cut short"):
+        read_table(tmp_path / "t.gz", TableSettings(header="no"))

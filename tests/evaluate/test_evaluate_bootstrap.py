@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from deepcuts.evaluate import bootstrap
 from deepcuts.evaluate.bootstrap import compare_draws, draw_counts, interval, resampled_metrics
 from deepcuts.evaluate.metrics import auc, average_precision
+from deepcuts.kernels import places
 
 
 def slow_resampled(scores, relevant, counts, at, order):
@@ -38,7 +39,8 @@ def test_blocks_that_do_not_divide_change_nothing(monkeypatch):
     counts = draw_counts(17, 5, rng)
     whole = resampled_metrics(scores, relevant, counts, 6)
     monkeypatch.setattr(bootstrap, "PAIRS", 7)
-    monkeypatch.setattr(bootstrap, "COLUMNS", 5)
+    monkeypatch.setattr(places, "SONGS_AT_ONCE", 5)
+    monkeypatch.setenv("DEEPCUTS_KERNEL", "numpy")
     np.testing.assert_allclose(resampled_metrics(scores, relevant, counts, 6), whole, atol=1e-12)
 
 

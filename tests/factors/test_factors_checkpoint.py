@@ -8,7 +8,7 @@ from scipy import sparse
 
 from deepcuts.artifacts import Plays, Vocabulary
 from deepcuts.errors import ArtifactError
-from deepcuts.factors import wmf
+from deepcuts.factors import checkpoint, wmf
 from deepcuts.factors.wmf import WmfSettings
 
 SETTINGS = WmfSettings(n_factors=5, n_sweeps=6, regularization=0.1)
@@ -81,6 +81,27 @@ def test_a_checkpoint_of_another_fit_is_passed_over_and_named(tmp_path, caplog, 
         again = wmf.fit(some_plays(seed), settings, checkpoint=tmp_path / "aside")
     assert f"other {named}. Begin anew" in caplog.text
     assert again.factors.fingerprint == wmf.fit(some_plays(seed), settings).factors.fingerprint
+
+
+def test_writing_takes_no_more_than_its_share_of_the_time(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    pace = checkpoint.Pace()
+    assert pace.due()  # the first at once
+    with pace:
+        clock[0] += 2
+    clock[0] += 37  # 2 s of 39 are more than 5 %
+    assert not pace.due()
+    clock[0] += 1.5
+    assert pace.due()
+
+
+def test_when_writing_is_slow_the_first_and_the_last_sweep_are_laid_aside(tmp_path, monkeypatch):
+    sweeps, save = [], wmf.save_checkpoint
+    monkeypatch.setattr(checkpoint, "WRITING_SHARE", 1e-9)
+    monkeypatch.setattr(wmf, "save_checkpoint", lambda *args: (sweeps.append(len(args[-1]) // 2), save(*args)))
+    wmf.fit(some_plays(), SETTINGS, checkpoint=tmp_path / "aside")
+    assert sweeps == [1, 6]
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, caplog):

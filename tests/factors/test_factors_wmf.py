@@ -1,6 +1,9 @@
 """Weighted matrix factorisation: the objective, the confidence, the fit, folding in."""
 
 import logging
+import subprocess
+import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import implicit.als
@@ -15,6 +18,7 @@ from deepcuts.artifacts import Factors, Plays, Vocabulary
 from deepcuts.errors import InputError, SettingError
 from deepcuts.factors import wmf
 from deepcuts.factors.wmf import WmfSettings
+from deepcuts.kernels import als_torch
 
 
 def plays_of(counts: np.ndarray) -> Plays:
@@ -259,11 +263,45 @@ def test_lambda_zero_with_silent_users_and_songs_is_fine():
     [
         *({"n_factors": 0}, {"alpha": -1.0}, {"epsilon": 0.0}, {"regularization": -1e-5}, {"n_sweeps": 0}),
         *({"n_steps": 0}, {"init_scale": 0.0}, {"solver": "sgd"}, {"seed": -1}, {"alpha": float("nan")}),
+        *({"device": "tpu"}, {"solver": "exact", "device": "cuda"}),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(SettingError, match=next(iter(wrong))):
         WmfSettings(**wrong)
+
+
+def test_cuda_where_there_is_none_is_refused_before_any_work(monkeypatch):
+    monkeypatch.setattr(als_torch.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingError, match="device = 'cuda': this machine has none"):
+        wmf.fit(random_plays(0, 3, 3), WmfSettings(device="cuda"))
+
+
+def test_the_other_device_ends_at_the_objective_of_this_one(monkeypatch):
+    """Torch on the CPU in the place of CUDA."""
+    monkeypatch.setattr(als_torch, "pick", lambda _name: als_torch.torch.device("cpu"))
+    plays, chosen = random_plays(13, 60, 40), WmfSettings(n_factors=5, n_sweeps=6, regularization=0.5)
+    here, there = wmf.fit(plays, chosen), wmf.fit(plays, replace(chosen, device="cuda"))
+    for one, other in zip(here.history, there.history, strict=True):
+        assert other["objective"] == pytest.approx(one["objective"], rel=1e-4)
+    assert here.factors.fingerprint != there.factors.fingerprint
+    assert there.factors.settings["device"] == "cuda"
+
+
+@pytest.mark.gpu
+def test_cuda_ends_at_the_objective_of_the_cpu():
+    plays, chosen = random_plays(14, 600, 400, 0.05), WmfSettings(n_factors=30, n_sweeps=6, regularization=0.5)
+    here, there = wmf.fit(plays, chosen), wmf.fit(plays, replace(chosen, device="cuda"))
+    assert there.history[-1]["objective"] == pytest.approx(here.history[-1]["objective"], rel=1e-4)
+
+
+def test_a_fit_on_the_cpu_does_not_wait_for_torch():
+    code = (
+        "import sys, numpy as np; from scipy import sparse; from deepcuts.factors import wmf\n"
+        "wmf.fold_in_users(sparse.csr_array(np.eye(2)), np.ones((2, 1), np.float32))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_unknown_protocol_is_refused():
@@ -300,6 +338,12 @@ def test_folding_in_is_the_dense_normal_equations_over_all_songs(solver):
     for x, r in zip(found, counts, strict=True):
         C = np.diag(1 + 5.0 * np.log(1 + r / 0.5))
         np.testing.assert_allclose(x, np.linalg.solve(Y.T @ C @ Y + 0.2 * np.eye(4), Y.T @ C @ (r > 0)), atol=1e-5)
+
+
+def test_folding_in_stays_on_the_cpu_whatever_the_fit_ran_on():
+    counts, Y = sparse.csr_array(np.eye(3)), np.ones((3, 2), np.float32)
+    found = wmf.fold_in_users(counts, Y, WmfSettings(device="cuda"))
+    np.testing.assert_array_equal(found, wmf.fold_in_users(counts, Y, WmfSettings()))
 
 
 def test_folding_in_somebody_without_plays_gives_zero():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deepcuts.errors import InputError, SettingError
+from deepcuts.errors import InputError
 from deepcuts.kernels import als, native
 
 WIDTHS = [1, 3, 7, 16, 50, 129]  # most are no multiple of a vector register

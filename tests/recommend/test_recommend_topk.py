@@ -49,6 +49,27 @@ def test_lists_agree_with_a_full_sort_ties_caps_and_holes_included(seed, n, k, l
     assert (values[~held] == -np.inf).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 1500),
+    k=st.sampled_from([1, 3, 10, 40]),
+    levels=st.sampled_from([1, 5, 300, 10**6]),
+    held=st.sampled_from([0.0, 0.01, 0.9]),
+)
+def test_short_lists_of_many_songs_agree_with_a_full_sort_and_ties_stand_by_place(seed, n, k, levels, held):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-levels, levels, size=(3, n)).astype(np.float32)
+    scores[rng.random(scores.shape) < held] = -np.inf
+    scores[0] = -np.inf
+    place = rng.permutation(n)
+    columns, values = best_columns(scores, k, place)
+    for row, found, value in zip(scores, columns, values, strict=True):
+        want = [c for c in np.lexsort((place, -row)) if row[c] > -np.inf][:k]
+        assert found.tolist() == want + [-1] * (k - len(want))
+        assert value.tolist() == row[want].tolist() + [-np.inf] * (k - len(want))
+
+
 def test_a_list_worked_by_hand():
     x = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     y = np.array([[3.0, 1.0], [2.0, 5.0], [1.0, 9.0]], np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,13 @@ from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
 from deepcuts.checks import check_same_length, check_shape
 from deepcuts.errors import InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
+
+
+class Numbered(NamedTuple):
+    """A column of ids: row i has `names[numbers[i]]`. Names are distinct texts."""
+
+    names: pl.Series
+    numbers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Plays:
 
     @staticmethod
     def from_pairs(
-        user_ids: Sequence[str] | pl.Series,
-        song_ids: Sequence[str] | pl.Series,
+        user_ids: Sequence[str] | pl.Series | Numbered,
+        song_ids: Sequence[str] | pl.Series | Numbered,
         counts: np.ndarray | Sequence[float] | pl.Series,
         *,
         first_played: np.ndarray | pl.Series | None = None,
@@ -91,35 +98,35 @@ class Plays:
             InputError: an empty id, a count that is not positive and finite, columns of different lengths.
         """
         columns: dict[str, Any] = {"user_ids": user_ids, "song_ids": song_ids, "counts": counts}
+        columns |= {name: ids.numbers for name, ids in columns.items() if isinstance(ids, Numbered)}
         if first_played is not None:
             columns["first_played"] = first_played
         check_same_length(**columns)
-        users, user = _encode(user_ids, "user")
-        songs, song = _encode(song_ids, "song")
-        played = np.asarray(counts, dtype=np.float64)
-        n_songs = max(len(songs), 1)
-        key = user * n_songs + song
-        _check_counts(played, lambda at: (users[key[at] // n_songs], songs[key[at] % n_songs]))
-        del user, song  # with 48 million rows every array of this length counts
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else key
-        summed = np.add.reduceat(played[order], start).astype(np.float32)
-        first = None
-        if first_played is not None:
-            first = np.minimum.reduceat(np.asarray(first_played, dtype=np.int64)[order], start)
-        row, column = np.divmod(key[start], n_songs)
-        small = np.int32 if len(start) < 2**31 else np.int64
-        indptr = np.searchsorted(row, np.arange(len(users) + 1)).astype(small)
-        matrix = sparse.csr_array((summed, column.astype(small), indptr), shape=(len(users), len(songs)))
-        return Plays(users, songs, matrix, complete_songs_table(songs, songs_table), first, settings or {})
+        played = np.asarray(counts)
+        users, songs, rows = _place_rows(user_ids, song_ids, played)
+        earliest = None if first_played is None else np.asarray(first_played, dtype=np.int64)[rows.data]
+        if rows.has_canonical_format:  # no pair has two rows
+            rows.data = played[rows.data].astype(np.float32)
+            return Plays(users, songs, rows, complete_songs_table(songs, songs_table), earliest, settings or {})
+        is_new = np.concatenate([[True], rows.indices[1:] != rows.indices[:-1]])
+        is_new[rows.indptr[:-1]] = True  # no user is without a row
+        start = np.flatnonzero(is_new)
+        summed = np.add.reduceat(played[rows.data].astype(np.float64), start).astype(np.float32)
+        earliest = None if earliest is None else np.minimum.reduceat(earliest, start)
+        indptr = np.searchsorted(start, rows.indptr).astype(rows.indptr.dtype)
+        matrix = sparse.csr_array((summed, rows.indices[start], indptr), shape=rows.shape)
+        return Plays(users, songs, matrix, complete_songs_table(songs, songs_table), earliest, settings or {})
 
     def counts_of(self, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
         """Counts [n_users, n_songs] CSR, indices sorted, in the order of the ids given; nothing for unknown ids."""
-        rows, columns = (
-            _selector(theirs.find(ours.ids), len(theirs)) for ours, theirs in ((users, self.users), (songs, self.songs))
+        user, song = self.users.find(users.ids), self.songs.find(songs.ids)
+        known = self.counts[user[user >= 0]][:, song[song >= 0]]
+        n_stored = np.zeros(len(user) + 1, dtype=known.indptr.dtype)
+        n_stored[1:][user >= 0] = np.diff(known.indptr)
+        column = np.flatnonzero(song >= 0).astype(known.indices.dtype)[known.indices]
+        found = sparse.csr_array(
+            (known.data, column, np.cumsum(n_stored, dtype=n_stored.dtype)), (len(user), len(song))
         )
-        found = sparse.csr_array(rows @ self.counts @ columns.T)
         found.sort_indices()
         return found
 
@@ -173,39 +180,58 @@ class Plays:
 
 def _check_counts(counts: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) -> None:
     """Refuse counts that are not positive and finite; `ids_of` names the user and song of a place."""
-    bad = ~(np.isfinite(counts) & (counts > 0))
-    if bad.any():
-        at = int(np.argmax(bad))
+    if len(counts) and not (counts.min() > 0 and np.isfinite(counts.max())):  # NaN is the least and the greatest
+        at = int(np.argmax(~(np.isfinite(counts) & (counts > 0))))
         user_id, song_id = ids_of(at)
         raise InputError(
-            f"plays[{user_id!r}, {song_id!r}] = {counts[at]}: expected a positive finite count. "
+            f"plays[{user_id!r}, {song_id!r}] = {float(counts[at])}: expected a positive finite count. "
             "Leave unplayed songs out."
         )
 
 
-def _encode(ids: Sequence[str] | pl.Series, noun: str) -> tuple[Vocabulary, np.ndarray]:
-    """The distinct ids in order, and for each row [n_rows] the position of its id, int64.
+def _encode(ids: Sequence[str] | pl.Series | Numbered, noun: str) -> tuple[Vocabulary, np.ndarray]:
+    """The distinct ids in order, and for each row [n_rows] the position of its id, int32."""
+    names, numbers = ids if isinstance(ids, Numbered) else _number(ids)
+    there = np.zeros(len(names), dtype=bool)
+    there[numbers] = True
+    place = names.arg_sort().to_numpy()
+    place = place[there[place]]
+    position = np.zeros(len(names), dtype=np.int32)
+    position[place] = np.arange(len(place), dtype=np.int32)
+    return Vocabulary(names.gather(place), noun), position[numbers]
 
-    Categories give every distinct text a number, but neither dense nor in order: hence the table.
-    """
+
+def _number(ids: Sequence[str] | pl.Series) -> Numbered:
+    """The distinct ids, and the number of each row's. Categories have numbers too, but not dense ones."""
     series = ids if isinstance(ids, pl.Series) else pl.Series(values=ids, dtype=pl.String)
     if series.dtype != pl.Categorical:
         series = series.cast(pl.String).cast(pl.Categorical)
-    distinct = series.unique()
-    names = distinct.cast(pl.String)
-    order = names.arg_sort()
-    vocabulary = Vocabulary(names.gather(order), noun)
-    numbers = distinct.to_physical().gather(order).to_numpy()
-    table = np.zeros(int(numbers.max()) + 1 if len(numbers) else 0, dtype=np.int64)
-    table[numbers] = np.arange(len(numbers))
-    return vocabulary, table[series.to_physical().to_numpy()]
+    categories = series.to_physical().to_numpy()
+    last_row = np.full(int(categories.max()) + 1 if len(categories) else 0, -1)
+    last_row[categories] = np.arange(len(categories))
+    there = np.flatnonzero(last_row >= 0)
+    dense = np.zeros(len(last_row), dtype=np.int32)
+    dense[there] = np.arange(len(there), dtype=np.int32)
+    return Numbered(series.gather(last_row[there]).cast(pl.String), dense[categories])
 
 
-def _selector(positions: np.ndarray, n: int) -> sparse.csr_array:
-    """0/1 [len(positions), n]: row i picks positions[i], or nothing where that is -1."""
-    known = np.flatnonzero(positions >= 0)
-    ones = np.ones(len(known), dtype=np.float32)
-    return sparse.csr_array((ones, (known, positions[known])), shape=(len(positions), n))
+def _place_rows(
+    user_ids: Sequence[str] | pl.Series | Numbered, song_ids: Sequence[str] | pl.Series | Numbered, counts: np.ndarray
+) -> tuple[Vocabulary, Vocabulary, sparse.csr_array]:
+    """Users and songs in the order of their ids, and the numbers of the rows: CSR, a pair of two rows stands twice.
+
+    SciPy turns rows into columns by counting, in linear time: the matrix [n_rows, n_users] with a song in each row
+    becomes the songs of each user. Only within a user is anything compared, and nothing where songs ascend already.
+    """
+    users, user = _encode(user_ids, "user")
+    songs, song = _encode(song_ids, "song")
+    _check_counts(counts, lambda at: (users[user[at]], songs[song[at]]))
+    small = np.int32 if len(user) < 2**31 - 1 else np.int64
+    of_row = sparse.csr_array((song, user, np.arange(len(user) + 1, dtype=small)), shape=(len(user), len(users)))
+    of_user = of_row.tocsc()
+    rows = sparse.csr_array((of_user.indices, of_user.data, of_user.indptr), shape=(len(users), len(songs)))
+    rows.sort_indices()
+    return users, songs, rows
 
 
 def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.DataFrame:

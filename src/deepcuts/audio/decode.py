@@ -4,7 +4,8 @@
     for block in stream("long.flac"): ...    the same samples, a few seconds at a time
 
 Conventions. Full scale is ±1. Channels are decoded apart and averaged here: FFmpeg's own stereo to mono adds 3 dB.
-Then soxr resamples, as one stream, so the samples do not depend on the length of the blocks.
+Then soxr resamples (its high quality, librosa's too), as one stream, so the samples do not depend on the length of the
+blocks.
 
 WAV, AIFF, FLAC and Ogg Vorbis are read by libsndfile; MP3, Opus and whatever libsndfile refuses (m4a, aac, wma) by
 FFmpeg through PyAV. MP3 is not left to libsndfile because it stops early, without a word, when the file has no
@@ -12,7 +13,7 @@ length header and its first frame is a large one; Opus is not, because it calls 
 Where libsndfile gives up midway, FFmpeg goes on. The choice looks at the first bytes of a file, never at its name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ SNDFILE_STARTS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff")
 HONEST_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "asf", "matroska,webm", "ogg", "flac", "wv", "ape", "aiff", "caf")
 # Encoders pad and headers round: a sound is truncated when more than this share, and this long, is missing.
 MISSING_SHARE, MISSING_SECONDS = 0.02, 0.5
+SAMPLES_AT_ONCE = 2**16  # at most in a block of a channel: few enough to stay in cache from step to step
 
 REASONS = ("zero bytes", "not audio", "truncated", "silent", "too short", "not finite", "unreadable")
 
@@ -85,26 +87,44 @@ def stream(
 
     Args:
         path, rate, start, seconds: as for `decode`.
-        block_seconds: of sound in a block, > 0. Memory is a few times block_seconds * file rate * channels * 4 bytes.
+        block_seconds: of sound in a block, > 0; long ones are cut at `SAMPLES_AT_ONCE`.
     Yields:
         float32 [n_samples of the block].
     Raises:
         BadSound: as for `decode`, when the stream comes to the bad place.
+    """
+    yield from open_stream(path, rate, block_seconds, start, seconds)[1]
+
+
+def open_stream(
+    path: Path | str,
+    rate: int = 22_050,
+    block_seconds: float = 10.0,
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    """What a file says about itself, and `stream` of it; the file is opened once for both.
+
+    Raises:
+        BadSound: the file cannot be opened as sound; and as for `decode`, when the stream comes to the bad place.
     """
     require(rate > 0, "rate", rate, "Hz, > 0")
     require(seconds is None or seconds > 0, "seconds", seconds, "> 0, or none for all")
     facts, blocks = open_sound(path, block_seconds, start)
     if seconds is not None:
         blocks = _at_most(blocks, round(seconds * facts.rate))
-    resampler = soxr.ResampleStream(facts.rate, rate, 1, dtype="float32") if rate != facts.rate else None
+    return facts, blocks if rate == facts.rate else _resampled(blocks, facts.rate, rate)
+
+
+def _resampled(blocks: Iterable[np.ndarray], old: int, new: int) -> Iterator[np.ndarray]:
+    resampler = soxr.ResampleStream(old, new, 1, dtype="float32")
     for block in blocks:
-        resampled = block if resampler is None else resampler.resample_chunk(block)
+        resampled = resampler.resample_chunk(block)
         if len(resampled):
             yield resampled
-    if resampler is not None:
-        tail = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        if len(tail):
-            yield tail
+    tail = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    if len(tail):
+        yield tail
 
 
 def open_sound(
@@ -126,7 +146,7 @@ def open_sound(
     cut = cut_short(path, head)
     if cut:
         raise BadSound(path, "truncated", cut)
-    if head.startswith(SNDFILE_STARTS) and b"OpusHead" not in head[:64]:
+    if head.startswith(SNDFILE_STARTS) and b"OpusHead" not in head:
         try:
             return _open_sndfile(path, block_seconds, start)
         except soundfile.LibsndfileError:
@@ -146,7 +166,7 @@ def probe(path: Path | str) -> SoundFacts:
 def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            head = file.read(1 << 16)
+            head = file.read(64)
     except OSError as error:
         raise BadSound(path, "unreadable", error.strerror or str(error)) from error
     if not head:
@@ -155,21 +175,34 @@ def _read_head(path: Path) -> bytes:
 
 
 def _open_sndfile(path: Path, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
-    with soundfile.SoundFile(path) as file:
-        seconds = file.frames / file.samplerate
-        known = seconds < 1e8  # a stream that was never closed states a length of about 2^63 frames
-        facts = SoundFacts(file.samplerate, file.channels, seconds if known else None)
-    return facts, _sndfile_blocks(path, facts, max(1, round(block_seconds * facts.rate)), round(start * facts.rate))
+    file = soundfile.SoundFile(path)
+    seconds = file.frames / file.samplerate
+    known = seconds < 1e8  # a stream that was never closed states a length of about 2^63 frames
+    facts = SoundFacts(file.samplerate, file.channels, seconds if known else None)
+    return facts, _sndfile_blocks(path, file, facts, _block_size(facts.rate, block_seconds), round(start * facts.rate))
 
 
-def _sndfile_blocks(path: Path, facts: SoundFacts, size: int, start: int) -> Iterator[np.ndarray]:
+def _block_size(rate: int, seconds: float) -> int:
+    """Samples of a block."""
+    return max(1, min(round(seconds * rate), SAMPLES_AT_ONCE))
+
+
+def _sndfile_blocks(
+    path: Path, file: soundfile.SoundFile, facts: SoundFacts, size: int, start: int
+) -> Iterator[np.ndarray]:
     n_read = start
-    with soundfile.SoundFile(path) as file:
+    # The numbers of a 16-bit file as they are: read as float32 they are the same, only later.
+    kind = "int16" if file.subtype == "PCM_16" else "float32"
+    with file:
         try:
             file.seek(min(start, file.frames))
-            while len(block := file.read(size, dtype="float32", always_2d=True)):
-                n_read += len(block)
-                yield _mono(path, block)
+            n_block = size
+            while n_block == size:
+                block = file.read(size, dtype=kind, always_2d=True)
+                n_block = len(block)
+                n_read += n_block
+                if n_block:
+                    yield _mono(path, list(block.T))
             gave_up = None
         except soundfile.LibsndfileError as error:
             gave_up = error
@@ -182,7 +215,7 @@ def _sndfile_blocks(path: Path, facts: SoundFacts, size: int, start: int) -> Ite
 def _go_on(path: Path, facts: SoundFacts, n_read: int, gave_up: Exception) -> Iterator[np.ndarray]:
     """The rest of a file at which libsndfile gave up; FFmpeg passes over damage, and says how much is missing."""
     try:
-        yield from _joined(_after(_ffmpeg_pieces(path, facts), n_read), facts.rate)
+        yield from _after(_ffmpeg_blocks(path, facts, facts.rate), n_read)
     except (av.FFmpegError, EOFError, IndexError) as error:
         at = n_read / facts.rate
         raise BadSound(path, "truncated", f"the decoder gave up after {at:.1f} s ({gave_up})") from error
@@ -207,8 +240,8 @@ def _open_ffmpeg(path: Path, block_seconds: float, start: float) -> tuple[SoundF
     except (av.FFmpegError, EOFError, ValueError) as error:
         raise BadSound(path, "not audio", "neither libsndfile nor FFmpeg knows this format") from error
     facts = SoundFacts(rate, channels, seconds)
-    pieces = _ffmpeg_pieces(path, facts)
-    return facts, _joined(_after(pieces, round(start * rate)), max(1, round(block_seconds * rate)))
+    blocks = _ffmpeg_blocks(path, facts, _block_size(rate, block_seconds))
+    return facts, _after(blocks, round(start * rate))
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -216,28 +249,75 @@ def _open(path: Path) -> av.container.InputContainer:
     return av.open(str(path), metadata_errors="replace")
 
 
-def _ffmpeg_pieces(path: Path, facts: SoundFacts) -> Iterator[np.ndarray]:
-    """Mono samples frame by frame; a damaged packet is passed over, and too many of them are a truncated file."""
-    n_read = n_packets = n_bad = 0
+def _ffmpeg_blocks(path: Path, facts: SoundFacts, size: int) -> Iterator[np.ndarray]:
+    """Mono blocks; a damaged packet is passed over, and too many of them are a truncated file."""
+    n_read = 0
+    damage = _Damage()
     with _open(path) as container:
-        for packet in _packets(container):
-            n_packets += 1
-            try:
-                frames = packet.decode()
-            except (av.FFmpegError, EOFError):
-                n_bad += 1
-                continue
-            for frame in frames:
-                if not isinstance(frame, av.AudioFrame):
-                    continue
-                if frame.sample_rate != facts.rate:
-                    raise BadSound(path, "unreadable", f"the rate changes from {facts.rate} to {frame.sample_rate} Hz")
-                n_read += frame.samples
-                yield _mono(path, _frame_samples(frame))
+        for frame in _long_frames(_frames(container, damage), size):
+            if frame.sample_rate != facts.rate:
+                raise BadSound(path, "unreadable", f"the rate changes from {facts.rate} to {frame.sample_rate} Hz")
+            n_read += frame.samples
+            yield _mono(path, _channels(frame))
     if facts.seconds is not None:
         _refuse_missing(path, n_read / facts.rate, facts.seconds)
-    elif n_bad > max(1, MISSING_SHARE * n_packets):
-        raise BadSound(path, "truncated", f"{n_bad} of {n_packets} packets could not be decoded")
+    elif damage.n_bad > max(1, MISSING_SHARE * damage.n_packets):
+        detail = f"{damage.n_bad} of {damage.n_packets} packets could not be decoded"
+        raise BadSound(path, "truncated", detail)
+
+
+def _long_frames(frames: Iterable[av.AudioFrame], size: int) -> Iterator[av.AudioFrame]:
+    """Frames joined to at least `size` samples (the last may be shorter), and cut where their format changes.
+
+    FFmpeg's queue: a frame of an MP3 has 1152 samples, too few to bring each to NumPy.
+    """
+    queue = av.AudioFifo()
+    for frame in frames:
+        frame.pts = None  # a gap in the time stamps is no gap in the sound
+        try:
+            queue.write(frame)
+        except ValueError:  # of another rate, format or number of channels than those before it
+            yield from _taken(queue)
+            queue = av.AudioFifo()
+            queue.write(frame)
+        if queue.samples >= size:
+            yield from _taken(queue)
+    yield from _taken(queue)
+
+
+def _taken(queue: av.AudioFifo) -> Iterator[av.AudioFrame]:
+    frame = queue.read()
+    if frame is not None:
+        yield frame
+
+
+@dataclass
+class _Damage:
+    """Packets met, and those that could not be decoded."""
+
+    n_packets: int = 0
+    n_bad: int = 0
+
+
+def _frames(container: av.container.InputContainer, damage: _Damage) -> Iterator[av.AudioFrame]:
+    """All frames that can be decoded: in one go up to the first damage, which is faster, then packet by packet."""
+    try:
+        for frame in container.decode(container.streams.audio[0]):
+            damage.n_packets += 1  # one frame each, nearly always
+            yield frame
+        return
+    except (av.FFmpegError, EOFError):
+        damage.n_bad += 1
+    for packet in _packets(container):
+        damage.n_packets += 1
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, EOFError):
+            damage.n_bad += 1
+            continue
+        for decoded in frames:
+            if isinstance(decoded, av.AudioFrame):
+                yield decoded
 
 
 def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
@@ -247,25 +327,25 @@ def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
         return  # the container ends in the middle of a packet: the length is judged by what was decoded
 
 
-def _frame_samples(frame: av.AudioFrame) -> np.ndarray:
-    """A decoded frame as float32 [n_samples, n_channels], full scale ±1."""
+def _channels(frame: av.AudioFrame) -> list[np.ndarray]:
+    """The channels of a decoded frame [n_samples each]: signed integers or floats, as FFmpeg gives them."""
+    if frame.format.name == "fltp":  # MP3, AAC, Vorbis, Opus, WMA: read where they lie
+        return [np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes]
     values: np.ndarray = frame.to_ndarray()
-    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
     if values.dtype == np.uint8:
-        return (values.astype(np.float32) - 128) / 128
-    return values.astype(np.float32) / float(np.iinfo(values.dtype).max + 1)
+        values = (values.astype(np.int16) - 128) * 256
+    return list(values if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels).T)
 
 
-def _mono(path: Path, block: np.ndarray) -> np.ndarray:
-    """The mean of the channels; column by column, several times faster than `mean(axis=1)`."""
-    total = block[:, 0].copy()
-    for channel in range(1, block.shape[1]):
-        total += block[:, channel]
-    if block.shape[1] > 1:
-        total *= np.float32(1 / block.shape[1])
-    if not np.isfinite(total).all():
+def _mono(path: Path, channels: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of the channels [n_samples each], float32 of full scale ±1; added one by one, faster than `mean`."""
+    kind = channels[0].dtype
+    full_scale = np.iinfo(kind).max + 1 if kind.kind == "i" else 1
+    total = channels[0].astype(np.float32)
+    for channel in channels[1:]:
+        total += channel
+    total *= np.float32(1 / (full_scale * len(channels)))
+    if kind.kind == "f" and not np.isfinite(total).all():
         raise BadSound(path, "not finite", "a sample is NaN or infinite")
     return total
 
@@ -288,17 +368,3 @@ def _after(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
         if n < len(block):
             yield block[n:]
         n = max(0, n - len(block))
-
-
-def _joined(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Small pieces as blocks of at least `size` samples (the last may be shorter)."""
-    held: list[np.ndarray] = []
-    n = 0
-    for piece in pieces:
-        held.append(piece)
-        n += len(piece)
-        if n >= size:
-            yield np.concatenate(held)
-            held, n = [], 0
-    if held:
-        yield np.concatenate(held)

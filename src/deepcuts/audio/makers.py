@@ -21,7 +21,7 @@ SOUND_SUFFIXES = (
 )
 # fmt: on
 # Changes whenever the same file and settings would give other frames, so that old results are not reused.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ Conventions: librosa's (mel bands of Slaney, power, decibels relative to 1 with 
 band, orthonormal cosine transform, C0 kept). No padding: a frame begins at every hop that still holds a whole window.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.fft import dct
-from scipy.signal import savgol_filter
 
 from deepcuts.audio.decode import BadSound, SoundFacts
 from deepcuts.audio.logmel import LogMelSettings, hear_logmel, mel_spectrogram
@@ -173,5 +173,13 @@ def regression_difference(frames: np.ndarray, width: int, order: int) -> np.ndar
         raise InputError(
             f"clip has {len(frames)} frames: regression differences need {width}. Pass --set differences=simple."
         )
-    derivative = savgol_filter(frames, width, polyorder=order, deriv=order, axis=0, mode="interp")
-    return np.asarray(derivative, dtype=np.float32)
+    half = width // 2
+    places = np.arange(-half, half + 1)
+    # The row of the least-squares solution that gives the highest coefficient: its derivative is the same everywhere.
+    weights = math.factorial(order) * np.linalg.pinv(places[:, None] ** np.arange(order + 1))[order]
+    inside = len(frames) - 2 * half
+    frames = np.asarray(frames, np.float32)
+    derivative = np.zeros((inside, frames.shape[1]), np.float32)
+    for place, weight in enumerate(weights.astype(np.float32)):
+        derivative += weight * frames[place : place + inside]
+    return np.pad(derivative, ((half, half), (0, 0)), mode="edge")

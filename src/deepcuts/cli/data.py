@@ -1,4 +1,4 @@
-"""`deepcuts data ...`: plays in, from any source; planted worlds; splits."""
+"""`deepcuts data ...`: plays in, from any source; planted worlds and taste profiles; splits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,16 @@ import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
-from deepcuts.data import DATASETS, SplitSettings, WorldSettings, make_split, make_world, read_artist_tracks
+from deepcuts.data import (
+    DATASETS,
+    SplitSettings,
+    TasteSettings,
+    WorldSettings,
+    make_split,
+    make_taste,
+    make_world,
+    read_artist_tracks,
+)
 from deepcuts.errors import ArtifactError
 from deepcuts.store import refuse_to_replace, write_file
 
@@ -59,6 +68,15 @@ def world(output: Out, toml: Toml = None, assignments: Set = None) -> None:
     made = make_world(settings_of(WorldSettings, toml, assignments, "world"), output)
     n_users, n_songs = made.plays.shape
     say(f"{output}: {n_songs:,} songs as sound files, {n_users:,} users, {made.plays.n_plays:,} (user, song) pairs")
+
+
+@app.command("taste")
+def taste(output: Out, toml: Toml = None, assignments: Set = None) -> None:
+    """Make a taste profile as big and as skewed as the real one, with the songs' content and the truth."""
+    settings = settings_of(TasteSettings, toml, assignments, "taste")
+    path = make_taste(settings, output)
+    told = f"{settings.n_users:,} users, {settings.n_songs:,} songs, {settings.n_plays:,} (user, song) pairs"
+    say(f"{output}: {told} in {path.name}; content in features, what they are drawn from in truth")
 
 
 TRACK_COLUMNS = "song_id,track_id,group"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import Factors, Plays, Split, Vocabulary
-from deepcuts.cli.common import Json, Out, Set, Toml, print_json, say, settings_of
+from deepcuts.cli.common import Json, Out, Set, Toml, clear, print_json, say, settings_of
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
 from deepcuts.store import refuse_to_replace
@@ -28,7 +28,8 @@ def evaluate_systems(
 ) -> None:
     """Rank the hidden songs for every user and score the lists: AUC and mAP@500 with intervals over users and songs.
 
-    A leakage audit comes first and fails the run. Control rows always stand in the table: random, shuffled content,
+    A leakage audit comes first and fails the run. A killed run goes on where it stopped when the same command runs
+    again. Control rows always stand in the table: random, shuffled content,
     popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
     """
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
@@ -41,9 +42,11 @@ def evaluate_systems(
     table, songs = with_controls(all_plays, chosen, observed, predicted, truth=truth, seed=settings.seed)
     proof = audit(chosen, all_plays, {"observed": observed, **predicted}, table, test_songs=songs)
     hidden = relevant_plays(all_plays, table_users(observed), songs)
-    evaluation = evaluate(table, hidden, settings)
+    checkpoint = output.with_name(f".{output.name}.checkpoint")
+    evaluation = evaluate(table, hidden, settings, checkpoint=checkpoint)
     about = {"split": dict(chosen.settings), "factors": dict(observed.settings)}
     content = write_report(evaluation, output, audit=proof, title="Songs nobody has played", about=about)
+    clear(checkpoint)
     if as_json:
         print_json(content)
     else:

@@ -30,8 +30,8 @@ def factors(
 ) -> None:
     """Factorise plays into users and songs (weighted matrix factorisation).
 
-    The objective of every half-sweep is written to history.csv in the folder. A killed run goes on after its last
-    whole sweep when the same command runs again.
+    The objective of every half-sweep is written to history.csv in the folder. A killed run goes on from the last
+    sweep it laid aside when the same command runs again.
     """
     one_of("--protocol", protocol, PROTOCOLS)
     refuse_to_replace(output, kind="factors")

@@ -12,7 +12,7 @@ import typer
 
 from deepcuts.audio import FEATURES, PoolSettings
 from deepcuts.checks import did_you_mean
-from deepcuts.data import DATASETS, SplitSettings, WorldSettings
+from deepcuts.data import DATASETS, SplitSettings, TasteSettings, WorldSettings
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings
 from deepcuts.factors import WmfSettings
@@ -51,6 +51,7 @@ def later(module: str, name: str) -> Callable[[], type]:
 CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     **{f"data {name}": ("data", always(cls)) for name, (cls, _) in DATASETS.items()},
     "data world": ("world", always(WorldSettings)),
+    "data taste": ("taste", always(TasteSettings)),
     "data split": ("split", always(SplitSettings)),
     "factors": ("factors", always(WmfSettings)),
     **{f"audio {name}": (name, always(maker.settings)) for name, maker in FEATURES.items()},

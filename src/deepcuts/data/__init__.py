@@ -21,6 +21,7 @@ from deepcuts.data.msdfiles import (
 from deepcuts.data.reading import Reading, make_tags
 from deepcuts.data.split import SplitSettings, folds, make_split
 from deepcuts.data.table import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
+from deepcuts.data.taste import TasteSettings, make_taste
 from deepcuts.data.world import World, WorldSettings, make_world
 from deepcuts.data.world_truth import Truth, audio_ceiling, load_truth, oracle, play_rates
 
@@ -41,6 +42,7 @@ __all__ = [
     "Reading",
     "SplitSettings",
     "TableSettings",
+    "TasteSettings",
     "Truth",
     "World",
     "WorldSettings",
@@ -49,6 +51,7 @@ __all__ = [
     "load_truth",
     "make_split",
     "make_tags",
+    "make_taste",
     "make_world",
     "oracle",
     "play_rates",

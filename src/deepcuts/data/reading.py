@@ -6,6 +6,7 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from deepcuts.artifacts import Plays, Tags, Vocabulary
 from deepcuts.errors import InputError
 from deepcuts.store import explain_os_error
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 8 * 2**20  # the allocator keeps memory of this size and does not fetch it anew for each block
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter")
 NOT_TABLES = ("readme", "license", "licence", "__macosx")
 
@@ -139,6 +140,15 @@ def blocks(stream: IO[bytes], *, start: bytes = b"", quoted: bool = False, size:
         while quoted and block.count(b'"') % 2 and (line := stream.readline()):
             block += line
         yield block
+
+
+def ahead(items: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, each one fetched by a thread while the one before is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def strip_mark(start: bytes, where: str) -> bytes:

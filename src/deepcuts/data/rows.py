@@ -1,8 +1,9 @@
 """Rows of (user, song, plays[, time]) from delimited text of any length, in bounded memory and with true line numbers.
 
-A file goes through in blocks of whole lines. Polars splits a block; only when something in it is wrong (a cell that
-does not parse, a ragged line, bytes that are not UTF-8) is that one block split again by the slower `csv` module, which
-knows line numbers. Ids become categories of 4 bytes, so 48 million rows stay under a gigabyte until they are summed.
+A file goes through in blocks of whole lines. A block of nothing but plain triplets (the Taste Profile is all that) is
+split by a C loop, any other by polars; only when something in it is wrong (a cell that does not parse, a ragged line,
+bytes that are not UTF-8) is that one block split again by the slower `csv` module, which knows line numbers. Ids become
+numbers of 4 bytes, so 48 million rows stay under a gigabyte until they are summed.
 """
 
 import csv
@@ -10,14 +11,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from deepcuts.artifacts import Plays
-from deepcuts.data.reading import blocks, decode_lines, open_bytes, split_cells, strip_mark
+from deepcuts.artifacts.plays import Numbered
+from deepcuts.data.reading import ahead, blocks, decode_lines, open_bytes, split_cells, strip_mark
 from deepcuts.errors import InputError
+from deepcuts.kernels import native
 from deepcuts.progress import progress
 
 FOLD_ROWS = 64_000_000
@@ -56,8 +59,10 @@ def read_rows(
     skip_bad: bool = False,
     header_lines: int = 0,
     member: str | None = None,
-) -> Iterator[pl.DataFrame]:
+) -> Iterator["pl.DataFrame | Numbers"]:
     """Good rows of a delimited file, block after block: user_id, song_id (categories), plays, first int64, extras.
+
+    The rows of all blocks of plain triplets come last, as one `Numbers`.
 
     Args:
         notes: counted up as rows go by.
@@ -71,14 +76,76 @@ def read_rows(
         start = b"" if header_lines else strip_mark(stream.read(3), where)
         for _ in range(header_lines):
             stream.readline()
-        for block in blocks(stream, start=start, quoted=layout.quoted):
+        plain = PlainTriplets(layout.separator) if PlainTriplets.suit(layout) else None
+        for block in ahead(blocks(stream, start=start, quoted=layout.quoted)):
+            bar.advance(len(block) / 1e6)
+            if plain is not None and (n_lines := plain.take(block)):
+                notes["rows read"] += n_lines
+                line += n_lines
+                continue
             frame = _split_fast(block, layout)
             if frame is None or frame["reason"].null_count() < frame.height:
                 frame, n_latin1 = _split_carefully(block, layout, line, where)
                 notes["lines decoded as Latin-1"] += n_latin1
             yield keep_good(frame, notes, skip_bad=skip_bad, where=f"{where}:")
             line += block.count(b"\n")
-            bar.advance(len(block) / 1e6)
+        if plain is not None and plain.n_rows:
+            yield plain.give()
+
+
+class PlainTriplets:
+    """Rows of plain user, song, count lines, split by a C loop and held as numbers until they are given.
+
+    A block with any other line is refused whole: an id that is empty, quoted or not printable ASCII, a count that is 0
+    or not 1 to 9 digits, a field more or less, an empty line, Windows line ends. What is taken is what `_split_fast`
+    would take.
+    """
+
+    def __init__(self, separator: str) -> None:
+        lines: Any = native.loop("_lines")
+        self._table = lines.Table()
+        self._separator = ord(separator)
+        self._held: list[np.ndarray] = []
+        self._room = np.empty((3, 0), dtype=np.int32)
+        self.n_rows = 0
+
+    @staticmethod
+    def suit(layout: Layout) -> bool:
+        """May lines of this layout be plain triplets, and is the C loop there?"""
+        in_order = layout.n_columns == 3 and layout.places == {"user_id": 0, "song_id": 1, "plays": 2}
+        return in_order and layout.separator in "\t,;| " and native.loop("_lines") is not None
+
+    def take(self, block: bytes) -> int:
+        """Split a block of whole lines and hold its rows: how many, or 0 where some line is not plain."""
+        most = (len(block) + 5) // 6  # no line is shorter
+        if most > self._room.shape[1]:
+            self._room = np.empty((3, most), dtype=np.int32)
+        n: int = self._table.split(block, self._separator, *self._room) or 0
+        if n:
+            self._held.append(self._room[:, :n].copy())
+            self.n_rows += n
+        return n
+
+    def give(self) -> "Numbers":
+        """All rows held; after it none is."""
+        held, self._held, self.n_rows = self._held, [], 0
+        user, song, count = (np.concatenate([rows[i] for rows in held]) for i in range(3))
+        names = [pl.Series(self._table.ids(i).decode("ascii").split("\n")[:-1], dtype=pl.String) for i in (0, 1)]
+        return Numbers(Numbered(names[0], user), Numbered(names[1], song), count)
+
+
+class Numbers(NamedTuple):
+    """Rows whose ids are numbered already; plays int32."""
+
+    user_id: Numbered
+    song_id: Numbered
+    plays: np.ndarray
+
+    def frame(self) -> pl.DataFrame:
+        """As other rows are kept: with categories."""
+        ids = {name: getattr(self, name) for name in ("user_id", "song_id")}
+        categories = {name: names.cast(pl.Categorical).gather(numbers) for name, (names, numbers) in ids.items()}
+        return pl.DataFrame({**categories, "plays": self.plays})
 
 
 def _split_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
@@ -224,7 +291,7 @@ def explain(row: Mapping[str, Any]) -> str:
 
 
 def plays_from_rows(
-    frames: Iterable[pl.DataFrame],
+    frames: Iterable["pl.DataFrame | Numbers"],
     notes: Counter[str],
     where: str,
     settings: Mapping[str, Any],
@@ -237,35 +304,45 @@ def plays_from_rows(
     Raises:
         InputError: no row is left.
     """
-    rows, songs = _gather(frames)
-    if rows is None or rows.is_empty():
+    columns, songs = _gather(frames)
+    if not len(columns.get("plays", ())):
         skipped = sum(n for reason, n in notes.items() if reason.startswith("rows skipped"))
         found = f"every one of {skipped} rows was skipped" if skipped else "there is not one row"
         raise InputError(f"{where}: {found}. Check the file and the settings.")
     n_good = notes["rows read"] - sum(n for reason, n in notes.items() if reason.startswith("rows skipped"))
-    first = rows["first"] if "first" in rows.columns else None
-    user_ids, song_ids, plays = rows["user_id"], rows["song_id"], rows["plays"]
-    del rows
     table = songs if songs_table is None else songs_table
-    made = Plays.from_pairs(user_ids, song_ids, plays, first_played=first, songs_table=table, settings=settings)
+    ids = columns.pop("user_id"), columns.pop("song_id")
+    made = Plays.from_pairs(
+        *ids, columns.pop("plays"), first_played=columns.get("first"), songs_table=table, settings=settings
+    )
     notes["duplicate rows summed"] = n_good - made.n_plays
     return made
 
 
-def _gather(frames: Iterable[pl.DataFrame]) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    """All rows in one frame, and the extra columns by song. Long event logs are summed on the way to bound memory."""
+def _gather(frames: Iterable[pl.DataFrame | Numbers]) -> tuple[dict[str, Any], pl.DataFrame | None]:
+    """The columns of all rows, and the extra columns by song. Long event logs are summed on the way to bound memory."""
     held: list[pl.DataFrame] = []
     songs: pl.DataFrame | None = None
     n_new = 0
     for frame in frames:
+        if isinstance(frame, Numbers):  # the last there is
+            if not held:
+                return frame._asdict(), None
+            frame = frame.frame()
         extras = [name for name in frame.columns if name not in ("user_id", "song_id", "plays", "first")]
         if extras:
             songs = _merge_songs(songs, frame.select(pl.col("song_id").cast(pl.String), *extras))
         held.append(frame.drop(extras))
         n_new += frame.height
         if n_new >= FOLD_ROWS:
-            held, n_new = [_sum_pairs(pl.concat(held))], 0
-    return (pl.concat(held) if held else None), songs
+            held, n_new = [_sum_pairs(_stack(held))], 0
+    rows = _stack(held) if held else pl.DataFrame()
+    return {column.name: column for column in rows}, songs
+
+
+def _stack(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """One frame of all; counts are whole numbers only where they are in every one."""
+    return pl.concat(frames, how="vertical_relaxed")
 
 
 def _merge_songs(songs: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from deepcuts.artifacts import Plays, Vocabulary
 from deepcuts.checks import did_you_mean
 from deepcuts.config import require
 from deepcuts.data.reading import Reading, decode_lines, open_bytes, read_lines, split_cells, strip_mark
-from deepcuts.data.rows import RESERVED, Layout, judge, keep_good, number_rows, plays_from_rows, read_rows
+from deepcuts.data.rows import RESERVED, Layout, Numbers, judge, keep_good, number_rows, plays_from_rows, read_rows
 from deepcuts.errors import InputError
 
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
@@ -131,7 +131,7 @@ def _read(path: Path | str, settings: EventSettings, plays: str | None, reader: 
 
 def _text_rows(
     path: Path, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
-) -> Iterator[pl.DataFrame]:
+) -> Iterator[pl.DataFrame | Numbers]:
     first_line = _first_line(path, settings.member)
     separator = SEPARATORS.get(settings.separator, settings.separator)
     if separator == "auto":

@@ -15,14 +15,13 @@ from deepcuts.evaluate.metrics import (
     recall,
 )
 from deepcuts.evaluate.popularity import popularity_bins
+from deepcuts.evaluate.scoring import evaluate, relevant_plays
 from deepcuts.evaluate.systems import (
     EvaluateSettings,
     Evaluation,
     Row,
     System,
     compare,
-    evaluate,
-    relevant_plays,
 )
 
 __all__ = [

@@ -4,22 +4,19 @@ A replicate draws songs with replacement (song i then stands w_i times) and, apa
 AUC and AP@k of every user are recomputed exactly with the copies in place: a song that stands twice takes two places.
 Songs matter more than users: there are fewer of them and all users share them.
 
-The trick that makes it cheap: for a relevant song i, the copies standing before it are sum_j [j before i] w_j, so
-for all replicates at once they are one product  before [n_pairs, n_songs] @ w [n_songs, n_draws]  of small integers,
-which float32 holds exactly.
+For a relevant song i, the copies standing before it are sum_j [j before i] w_j: whole numbers, found for all replicates
+at once (`kernels.places.copies_before`).
 
 Source: Owen 2007, "The pigeonhole bootstrap" (it errs on the safe side: intervals are slightly wide).
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy import sparse
 
-from deepcuts.evaluate.metrics import Places, Relevant, find_places, fixed_order, relevance
+from deepcuts.evaluate.metrics import Places, Relevant, best_first, fixed_order, place_in, relevance
+from deepcuts.kernels.places import MOST_COPIES, copies_before, count_places
 
-PAIRS, COLUMNS = 2048, 4096  # (user, played song) pairs, and songs, in one matrix product
+PAIRS = 2048  # of a user and a played song, resampled at a time
 
 
 def draw_counts(n: int, n_draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,23 +50,21 @@ def resampled_metrics(
     """
     n_users, n_songs = scores.shape
     wanted = relevance(relevant, (n_users, n_songs))
-    order = fixed_order(n_songs) if tie_order is None else tie_order
+    place = place_in(fixed_order(n_songs) if tie_order is None else tie_order, n_songs)
     n_draws = song_counts.shape[1]
     ap, auc = np.full((2, n_users, n_draws), np.nan)
     total = song_counts.sum(axis=0)
+    copies = song_counts.astype(np.uint8) if song_counts.max(initial=0) <= MOST_COPIES else song_counts
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total.max() + 1))])
-
-    def resample_block(rows: np.ndarray) -> None:
-        places = find_places(scores[rows], wanted[rows], order)
-        before, greater = _copies_before(scores[rows], places, song_counts, order)
+    for rows in _blocks(wanted):
+        line, held = scores[rows], wanted[rows]
+        places = best_first(held, *count_places(line, held.indptr, held.indices, place, n_threads=1))
+        before, greater = _copies_before(line, places, copies, place)
         w = song_counts[places.song]
         first = places.start[:-1]
         n_relevant = np.add.reduceat(w, first, axis=0, dtype=np.float64)
         ap[rows] = _ap(places, before, w, n_relevant, at, harmonic)
         auc[rows] = _auc(greater, w, n_relevant, first, total)
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(resample_block, _blocks(wanted)))
     return ap, auc
 
 
@@ -82,29 +77,22 @@ def _blocks(relevant: sparse.csr_array) -> list[np.ndarray]:
 
 
 def _copies_before(
-    scores: np.ndarray, places: Places, song_counts: np.ndarray, order: np.ndarray
+    scores: np.ndarray, places: Places, copies: np.ndarray, place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each pair and draw: copies before it in the strict order, and copies of greater score plus half those tied.
 
     Returns:
         before, greater: float32 [n_pairs, n_draws], exact: whole or half numbers.
     """
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    user, own = places.user, scores[places.user, places.song][:, None]
-    untied = bool((places.equal == 1).all())
-    before, greater = np.zeros((2, len(user), song_counts.shape[1]), dtype=np.float32)
-    for first in range(0, len(order), COLUMNS):
-        songs = slice(first, first + COLUMNS)
-        line, copies = scores[user, songs], song_counts[songs]
-        above = line > own
-        if not untied:
-            tied = line == own
-            greater += (above + np.float32(0.5) * tied) @ copies
-            above |= tied & (place[songs] < place[places.song][:, None])
-        before += above.astype(np.float32) @ copies
-    if untied:
-        greater = before + np.float32(0.5) * song_counts[places.song]
+    t, own = scores[places.user, places.song], place[places.song]
+    before = copies_before(scores, places.start, t, own, place, copies)
+    greater = before + np.float32(0.5) * copies[places.song]
+    tied = np.flatnonzero(places.equal > 1)
+    if len(tied):
+        start, t = np.searchsorted(tied, places.start), t[tied]
+        above = copies_before(scores, start, t, np.full(len(tied), -1), place, copies)
+        not_below = copies_before(scores, start, t, np.full(len(tied), len(place)), place, copies)
+        greater[tied] = np.float32(0.5) * (above + not_below)
     return before, greater
 
 

@@ -12,19 +12,17 @@ The conventions, because every one of them changes the number:
 All of them need nothing but the places of the relevant songs, which `find_places` gives exactly.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import sparse
 
-from deepcuts.checks import check_finite, check_shape
+from deepcuts.checks import check_shape
 from deepcuts.errors import InputError, SettingError
+from deepcuts.kernels.places import count_places
 
 PAPER_AT = 500  # the cut of Tables 2 and 3: mAP@500
-BLOCK_ROWS = 64  # rows that one thread sorts at a time
 
 Relevant: TypeAlias = sparse.csr_array | sparse.csr_matrix | np.ndarray
 
@@ -90,9 +88,6 @@ def relevance(relevant: Relevant, shape: tuple[int, int] | None = None) -> spars
 def find_places(scores: np.ndarray, relevant: Relevant, tie_order: np.ndarray | None = None) -> Places:
     """Where the relevant songs of each user stand among all songs.
 
-    Each row is sorted once, without indices, and the relevant scores are looked up in it. Only a row where a
-    relevant score occurs twice is ordered in full.
-
     Args:
         scores: [n_users, n_songs], finite.
         relevant: [n_users, n_songs], CSR or boolean.
@@ -101,45 +96,33 @@ def find_places(scores: np.ndarray, relevant: Relevant, tie_order: np.ndarray | 
         InputError: a score is NaN or infinite, or the shapes differ.
     """
     check_shape("scores", scores, [None, None])
-    check_finite("scores", scores)
     n_users, n_songs = scores.shape
     wanted = relevance(relevant, (n_users, n_songs))
     order = fixed_order(n_songs) if tie_order is None else np.asarray(tie_order)
+    counted = count_places(scores, wanted.indptr, wanted.indices, place_in(order, n_songs))
+    return best_first(wanted, *counted)
+
+
+def place_in(order: np.ndarray, n_songs: int) -> np.ndarray:
+    """The place of each song in a permutation of the songs, int32 [n_songs].
+
+    Raises:
+        InputError: not a permutation of the songs.
+    """
     if not np.array_equal(np.sort(order), np.arange(n_songs)):
         raise InputError(f"tie_order: expected a permutation of the {n_songs} songs.")
+    place = np.empty(n_songs, dtype=np.int32)
+    place[order] = np.arange(n_songs)
+    return place
+
+
+def best_first(wanted: sparse.csr_array, rank: np.ndarray, greater: np.ndarray, equal: np.ndarray) -> Places:
+    """Counts for the pairs of `wanted`, in its order, as `Places`: each user's best place first."""
     start = wanted.indptr.astype(np.int64)
-    found = np.empty((4, len(wanted.indices)), dtype=np.int64)
-    place_in_order = np.empty(n_songs, dtype=np.int64)
-    place_in_order[order] = np.arange(n_songs)
-
-    def place_block(first: int) -> None:
-        block = np.sort(scores[first : first + BLOCK_ROWS], axis=1)
-        for row, line in enumerate(block, first):
-            held = slice(start[row], start[row + 1])
-            if held.start < held.stop:
-                found[:, held] = _places_in_row(
-                    scores[row], line, wanted.indices[held].astype(np.int64), order, place_in_order
-                )
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(place_block, range(0, n_users, BLOCK_ROWS)))
-    return Places(start, found[0], found[1], found[2], found[3], n_songs)
-
-
-def _places_in_row(
-    scores: np.ndarray, ascending: np.ndarray, songs: np.ndarray, order: np.ndarray, place_in_order: np.ndarray
-) -> np.ndarray:
-    """Rows (song, rank, greater, equal) for the relevant songs of one user, best place first."""
-    wanted = scores[songs]
-    right = np.searchsorted(ascending, wanted, side="right")
-    equal = right - np.searchsorted(ascending, wanted, side="left")
-    greater = len(ascending) - right
-    rank = greater
-    if (equal > 1).any():
-        ranks = np.empty(len(order), dtype=np.int64)
-        ranks[np.argsort(-scores[order], kind="stable")] = np.arange(len(order))
-        rank = ranks[place_in_order[songs]]
-    return np.stack([songs, rank, greater, equal])[:, np.argsort(rank)]
+    user = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    best = np.lexsort((rank, user))
+    song = wanted.indices[best].astype(np.int64)
+    return Places(start, song, rank[best], greater[best], equal[best], wanted.shape[1])
 
 
 def per_user(places: Places, values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ beginning are not in the paper: they are those of the authors' own code (github.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from deepcuts.artifacts import Factors, Plays, Vocabulary
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.errors import InputError
-from deepcuts.factors.checkpoint import HalfSweep, read_checkpoint, save_checkpoint
+from deepcuts.factors.checkpoint import HalfSweep, Pace, read_checkpoint, save_checkpoint
 from deepcuts.kernels import als
 from deepcuts.kernels.confidence import surplus_confidence
 from deepcuts.progress import progress, step_level
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 # Rounding, not divergence: the objective may move up by this share of itself and of its value with nothing learned
 # (a perfect fit is the difference of two large numbers).
 ROUNDING = 1e-6
-PLAYS_AT_ONCE = 65536
+PLAYS_AT_ONCE = 4096  # whose rows the objective gathers: megabytes, not the hundreds that the system must clear
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class WmfSettings:
             may then not hold the objective down (a warning says so).
         n_sweeps: a sweep is users, then songs.
         init_scale: songs begin at N(0, init_scale²); users at 0.
-        solver: "cg", or "exact" (Cholesky in float64; an order of magnitude slower).
+        solver: "cg", or "exact" (Cholesky; several times slower).
         n_steps: steps of conjugate gradient for a row in a half-sweep, from where the last one left it.
         seed: of the beginning.
+        device: "cpu", or "cuda" for solver "cg"; the numbers of the two differ by rounding.
     """
 
     n_factors: int = 50
@@ -67,6 +70,7 @@ class WmfSettings:
     solver: str = "cg"
     n_steps: int = 3
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         require(self.n_factors >= 1, "n_factors", self.n_factors, "at least 1")
@@ -78,6 +82,9 @@ class WmfSettings:
         require(self.solver in ("cg", "exact"), "solver", self.solver, "cg or exact")
         require(self.n_steps >= 1, "n_steps", self.n_steps, "at least 1")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(self.device in ("cpu", "cuda"), "device", self.device, "cpu or cuda")
+        allowed = self.device == "cpu" or self.solver == "cg"
+        require(allowed, "solver", self.solver, f"cg with device = {self.device!r}: exact runs on the cpu")
 
 
 @dataclass(frozen=True)
@@ -128,14 +135,17 @@ def fit(
     Args:
         plays: [n_users, n_songs]. A user or song without plays gets the zero vector.
         settings: None takes the defaults.
-        checkpoint: a folder written after every sweep. A run that finds its own there goes on from it and ends with
-            the same numbers, bit for bit, as one never stopped; one of other plays or settings is passed over.
+        checkpoint: a folder written after a sweep, as often as 5 % of the time allows, and after the last. A run that
+            finds its own there goes on from it and ends with the same numbers, bit for bit, as one never stopped;
+            one of other plays or settings is passed over.
         protocol: "clean" (test songs' plays are not in `plays`) or "joint" (they are); written into the factors.
     Raises:
         InputError: the fit overflowed (names the half-sweep and the row).
         ArtifactError: `checkpoint` is something else than a checkpoint.
+        SettingError: the device is not there.
     """
     settings = settings or WmfSettings()
+    gram, solve_rows = _kernel(settings)
     require(protocol in ("clean", "joint"), "protocol", protocol, "clean or joint")
     checkpoint = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None:
@@ -145,21 +155,23 @@ def fit(
     X, Y, history = _begin(plays, settings, checkpoint)
     half_sweeps = {"users": (surplus, X, Y), "songs": (surplus.T.tocsr(), Y, X)}
     nothing_learned = float((1 + surplus.data).sum(dtype=np.float64))
-    gram_fixed = als.gram(Y)
+    gram_fixed = gram(Y)
+    laid_aside = Pace()
     with progress("factorise", total=settings.n_sweeps, unit="sweep") as bar:
         bar.skip(len(history) // 2)
         for sweep in range(len(history) // 2 + 1, settings.n_sweeps + 1):
             for half, (side, rows, fixed) in half_sweeps.items():
                 began = time.perf_counter()
-                played = _solve(side, fixed, gram_fixed, rows, settings)
-                _refuse_overflow(rows, sweep, half, getattr(plays, half))
-                gram_rows = als.gram(rows)
+                played = solve_rows(side.indptr, side.indices, side.data, fixed, gram_fixed, rows)
+                gram_rows = gram(rows)
+                _refuse_overflow(rows, gram_rows, sweep, half, getattr(plays, half))
                 value = _objective(float(played.sum()), gram_rows, gram_fixed, settings.regularization)
                 gram_fixed = gram_rows
                 new = HalfSweep(sweep=sweep, half=half, objective=value, seconds=_since(began))
                 _keep(history, new, nothing_learned)
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, plays.fingerprint, _course(settings), X, Y, history)
+            if checkpoint is not None and (sweep == settings.n_sweeps or laid_aside.due()):
+                with laid_aside:
+                    save_checkpoint(checkpoint, plays.fingerprint, _course(settings), X, Y, history)
             bar.advance(1, note=f"objective {history[-1]['objective']:.6g}")
     factors = Factors(
         users=plays.users,
@@ -167,7 +179,7 @@ def fit(
         songs=plays.songs,
         song_factors=Y,
         learned_from=plays.songs,
-        n_listeners=np.bincount(plays.counts.indices, minlength=len(plays.songs)).astype(np.int64),
+        n_listeners=np.diff(half_sweeps["songs"][0].indptr).astype(np.int64),
         settings={**asdict(settings), "protocol": protocol},
         parents={"plays": plays.fingerprint},
     )
@@ -216,18 +228,22 @@ def _fold_in(side: sparse.csr_array, fixed: np.ndarray, settings: WmfSettings) -
     check_finite("factors", fixed)
     rows = np.zeros((side.shape[0], fixed.shape[1]), np.float32)
     surplus = surplus_confidence(side, settings.alpha, settings.epsilon)
-    _solve(surplus, fixed, als.gram(fixed), rows, replace(settings, solver="exact"))
+    _, solve_rows = _kernel(replace(settings, device="cpu", solver="exact"))
+    solve_rows(surplus.indptr, surplus.indices, surplus.data, fixed, als.gram(fixed), rows)
     check_finite("folded-in factors", rows)
     return rows
 
 
-def _solve(
-    side: sparse.csr_array, fixed: np.ndarray, gram: np.ndarray, rows: np.ndarray, settings: WmfSettings
-) -> np.ndarray:
+def _kernel(settings: WmfSettings) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
+    """`gram` and `solve_rows` (see als.py) as the settings want them, on their device."""
     n_steps = 0 if settings.solver == "exact" else settings.n_steps
-    return als.solve_rows(
-        side.indptr, side.indices, side.data, fixed, gram, rows, regularization=settings.regularization, n_steps=n_steps
-    )
+    how: dict[str, Any] = {"regularization": settings.regularization, "n_steps": n_steps}
+    if settings.device == "cpu":
+        return als.gram, partial(als.solve_rows, **how)
+    from deepcuts.kernels import als_torch, device  # torch takes seconds to import
+
+    where = device.pick_device(settings.device)
+    return partial(als_torch.gram, device=where), partial(als_torch.solve_rows, **how, device=where)
 
 
 def _warn_of_memorising(plays: Plays, settings: WmfSettings) -> None:
@@ -244,14 +260,15 @@ def _since(began: float) -> float:
     return round(time.perf_counter() - began, 4)
 
 
-def _refuse_overflow(rows: np.ndarray, sweep: int, half: str, ids: Vocabulary) -> None:
+def _refuse_overflow(rows: np.ndarray, gram: np.ndarray, sweep: int, half: str, ids: Vocabulary) -> None:
+    if np.isfinite(np.trace(gram)):  # the squares of all rows, in float64: finite if and only if they are
+        return
     bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise InputError(
-            f"sweep {sweep}, {half}: row {first} ({ids[first]!r}) is not finite, and {int(bad.sum())} of {len(rows)} "
-            "rows: float32 overflowed. Lower alpha or init_scale, raise regularization, or look for absurd counts."
-        )
+    first = int(np.argmax(bad))
+    raise InputError(
+        f"sweep {sweep}, {half}: row {first} ({ids[first]!r}) is not finite, and {int(bad.sum())} of {len(rows)} "
+        "rows: float32 overflowed. Lower alpha or init_scale, raise regularization, or look for absurd counts."
+    )
 
 
 def _keep(history: list[HalfSweep], new: HalfSweep, nothing_learned: float) -> None:

@@ -1,9 +1,13 @@
 /* Weighted matrix factorisation, the loop over rows; the maths is in _als_rows.h, the readable twin in als.py.
  *
  * solve_rows(start, other, surplus, fixed, rows, loss, begin, end, n_steps) improves rows[begin:end] in place.
+ * solve_systems(routine, matrices, rights) calls a routine of LAPACK on many small systems; twin in exact.py.
  */
 #include "_native.h"
 #include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
 
 struct scratch {
     void *memory;
@@ -130,9 +134,73 @@ done:
     return answer;
 }
 
+/* ?posv and ?potrs: uplo, n, nrhs, a, lda, b, ldb, info. Called through SciPy's own pointers (cython_lapack), because
+ * its Python functions keep Python's lock. The name of such a capsule is the signature in C. */
+typedef void lapack_routine(char *, int *, int *, void *, int *, void *, int *, int *);
+
+static lapack_routine *routine_of(PyObject *capsule, Py_ssize_t itemsize)
+{
+    const char *name = PyCapsule_CheckExact(capsule) ? PyCapsule_GetName(capsule) : NULL;
+    const char type = itemsize == 8 ? 'd' : 's';
+    char numbers[64], expected[200];
+    snprintf(numbers, sizeof numbers, "__pyx_t_5scipy_6linalg_13cython_lapack_%c *", type);
+    snprintf(expected, sizeof expected, "void (char *, int *, int *, %s, int *, %s, int *, int *)", numbers, numbers);
+    if (!name || strcmp(name, expected))
+        return NULL;
+    return (lapack_routine *)(uintptr_t)PyCapsule_GetPointer(capsule, name);
+}
+
+static void solve_systems(lapack_routine *routine, char *matrix, char *right, Py_ssize_t n_systems, int n, size_t size)
+{
+    char lower = 'L';
+    int one = 1, info;
+    for (Py_ssize_t i = 0; i < n_systems; i++, matrix += (size_t)n * n * size, right += n * size) {
+        routine(&lower, &n, &one, matrix, &n, right, &n, &info);
+        for (int k = 0; info && k < n; k++) /* not solved: shows in the row */
+            if (size == 8)
+                ((double *)right)[k] = NAN;
+            else
+                ((float *)right)[k] = NAN;
+    }
+}
+
+static PyObject *py_solve_systems(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *capsule, *arrays[2], *answer = NULL;
+    Py_buffer b[2];
+    int n_held = 0;
+    if (!PyArg_ParseTuple(args, "OOO", &capsule, &arrays[0], &arrays[1]))
+        return NULL;
+    for (; n_held < 2; n_held++)
+        if (PyObject_GetBuffer(arrays[n_held], &b[n_held], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE))
+            goto done;
+    const Py_ssize_t size = b[0].itemsize;
+    if ((size != 4 && size != 8) || b[1].itemsize != size || b[0].ndim != 3 || b[1].ndim != 3 ||
+        b[0].shape[1] != b[0].shape[2] || b[1].shape[0] != b[0].shape[0] || b[1].shape[1] != b[0].shape[1] ||
+        b[1].shape[2] != 1 || b[0].shape[1] < 1 || b[0].shape[1] > INT_MAX) {
+        PyErr_SetString(PyExc_ValueError, "solve_systems: matrices [n, k, k] and rights [n, k, 1] do not fit");
+        goto done;
+    }
+    lapack_routine *routine = routine_of(capsule, size);
+    if (routine) {
+        Py_BEGIN_ALLOW_THREADS
+        solve_systems(routine, b[0].buf, b[1].buf, b[0].shape[0], (int)b[0].shape[1], (size_t)size);
+        Py_END_ALLOW_THREADS
+    }
+    answer = Py_NewRef(routine ? Py_True : Py_False);
+done:
+    while (n_held > 0)
+        PyBuffer_Release(&b[--n_held]);
+    return answer;
+}
+
 static PyMethodDef methods[] = {
     {"solve_rows", py_solve_rows, METH_VARARGS,
      "solve_rows(start, other, surplus, fixed, rows, loss, begin, end, n_steps, instructions): improve rows[begin:end]."},
+    {"solve_systems", py_solve_systems, METH_VARARGS,
+     "solve_systems(routine, matrices, rights): ?posv or ?potrs of cython_lapack on every system, in place.\n"
+     "False, and nothing done, when the routine is not one of these for such numbers."},
     INSTRUCTIONS,
     {NULL, NULL, 0, NULL}};
 

@@ -14,7 +14,11 @@ That is conjugate gradient preconditioned by what all rows share. A step costs t
 else (in the first basis a product with G costs n_factors²), and fewer steps are needed.
 
 The loop over rows exists twice behind `solve_rows`: in C (`_als.c`), and readable in NumPy (`improve_rows`), used
-where no compiler was found at installation. DEEPCUTS_KERNEL=numpy forces the second.
+where no compiler was found at installation. DEEPCUTS_KERNEL=numpy forces the second. `exact.py` solves the rows
+exactly, `als_torch.py` does all of this on another device.
+
+Memory beyond the arguments: the changed fixed rows. The rows themselves are changed, improved and changed back a
+block at a time.
 
 Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradient); the change of basis is ours.
 """
@@ -27,7 +31,7 @@ from scipy import linalg, sparse
 
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.errors import InputError
-from deepcuts.kernels import native
+from deepcuts.kernels import exact, native
 from deepcuts.kernels.native import each, one_blas_thread
 
 # With λ = 0 G may be singular: λ is at least this share of its mean eigenvalue. It moves the objective by as little.
@@ -35,7 +39,8 @@ SMALLEST_RIDGE = 1e-10
 # Pivots of L further apart than this (λ = 0 and G near singular): the change of basis is computed in float64.
 TOO_SKEW_FOR_FLOAT32 = 300.0
 LANES = 16  # floats in a vector register: rows are padded to a multiple
-ROWS_AT_ONCE = 1024  # how many rows are changed to the other basis at a time
+ROWS_AT_ONCE = 1024  # how many rows are changed to the other basis at a time, at most
+LEAST_BLOCKS = 64  # of equal work, for the threads to share; fixed, so that it does not matter how many they are
 PLAYS_AT_ONCE = 65536  # how many fixed rows the twin gathers at a time
 
 
@@ -82,7 +87,7 @@ def solve_rows(
         gram: `gram(fixed)`.
         rows: [n, n_factors] float32, where conjugate gradient begins; overwritten. Rows without plays become 0.
         regularization: λ ≥ 0; raised to 1e-10 of the mean eigenvalue of G, which may be singular.
-        n_steps: steps of conjugate gradient; 0 solves exactly (Cholesky, float64; an order of magnitude slower).
+        n_steps: steps of conjugate gradient; 0 solves exactly (exact.py, several times slower).
         n_threads: None takes all processors, or OMP_NUM_THREADS where set.
     Returns:
         What the plays of each row add to the objective, [n] float64: Σ_i s_i (1 - z_i)² + 1 - 2 z_i, z_i = x·y_i.
@@ -93,24 +98,47 @@ def solve_rows(
     """
     start, other = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(other, np.int32)
     surplus = np.ascontiguousarray(surplus, np.float32)
-    _check_rows(start, other, surplus, fixed, gram, rows)
+    check_rows(start, other, surplus, fixed, gram, rows)
+    lower, upper_inverse = change_of_basis(gram, regularization)
+    if n_steps == 0:
+        loss = exact.solve_rows(start, other, surplus, _times(fixed, upper_inverse, n_threads), rows, n_threads)
+        _turn(rows, upper_inverse.T, n_threads)
+        return loss
+    n_factors = rows.shape[1]
+    changed = _times(fixed, upper_inverse, n_threads, width=_padded(n_factors))
+    loss = np.empty(len(rows))
+
+    def work(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        x = _aligned(block[1] - block[0], changed.shape[1])
+        x[:, n_factors:] = 0
+        np.matmul(rows[part], lower, out=x[:, :n_factors], casting="same_kind")
+        loss[part] = _improve(start[block[0] : block[1] + 1], other, surplus, changed, x, n_steps)
+        np.matmul(x[:, :n_factors], upper_inverse.T, out=rows[part], casting="same_kind")
+
+    each(work, list(_blocks(start)), n_threads, n_factors * len(other))
+    return loss
+
+
+def change_of_basis(gram: np.ndarray, regularization: float) -> tuple[np.ndarray, np.ndarray]:
+    """L and L⁻ᵀ with LLᵀ = G + λI: fixed rows times L⁻ᵀ and rows times L are in the changed basis.
+
+    Returns:
+        both [n_factors, n_factors], float32 where that is precise enough, else float64.
+    Raises:
+        InputError: λ = 0 with all fixed rows zero.
+    """
     lower = _factor(gram, regularization)
     upper_inverse = linalg.solve_triangular(lower, np.eye(len(lower)), lower=True).T
     pivots = np.diagonal(lower)
     kind = np.float32 if pivots.max() < TOO_SKEW_FOR_FLOAT32 * pivots.min() else np.float64
-    changed = _times(fixed, upper_inverse.astype(kind), n_threads)
-    start_rows = _times(rows, lower.astype(kind), n_threads)
-    if n_steps == 0:
-        loss = solve_rows_exactly(start, other, surplus, changed, start_rows)
-    else:
-        loss = _improve(start, other, surplus, changed, start_rows, n_steps, n_threads)
-    rows[:] = _times(start_rows, upper_inverse.T.astype(kind), n_threads, rows.shape[1])
-    return loss
+    return lower.astype(kind), upper_inverse.astype(kind)
 
 
-def _check_rows(
+def check_rows(
     start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, gram: np.ndarray, rows: np.ndarray
 ) -> None:
+    """Refuse what `solve_rows` refuses, before any work."""
     n_factors = fixed.shape[1]
     check_shape("rows", rows, [len(start) - 1, n_factors])
     check_shape("gram", gram, [n_factors, n_factors])
@@ -131,20 +159,31 @@ def _factor(gram: np.ndarray, regularization: float) -> np.ndarray:
 
 
 def _times(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None, width: int | None = None) -> np.ndarray:
-    """Rows @ matrix as float32, computed in the precision of `matrix`.
-
-    Padded with zero columns to a multiple of LANES unless `width` says otherwise.
-    """
+    """Rows @ matrix as float32, computed in the precision of `matrix`; padded with zero columns to `width`."""
     n_factors = len(matrix)
-    result = _aligned(len(rows), width or -(-n_factors // LANES) * LANES)
+    result = _aligned(len(rows), width or n_factors)
     result[:, n_factors:] = 0
 
     def work(block: tuple[int, int]) -> None:
         part = slice(*block)
-        np.matmul(rows[part, :n_factors], matrix, out=result[part, :n_factors], casting="same_kind")
+        np.matmul(rows[part], matrix, out=result[part, :n_factors], casting="same_kind")
 
     each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
     return result
+
+
+def _turn(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None) -> None:
+    """Rows @ matrix, in place."""
+
+    def work(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        rows[part] = rows[part] @ matrix
+
+    each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
+
+
+def _padded(n_factors: int) -> int:
+    return -(-n_factors // LANES) * LANES
 
 
 def _aligned(n: int, width: int) -> np.ndarray:
@@ -199,27 +238,7 @@ def improve_rows(
         rr_next = np.einsum("nf,nf->n", r, r)
         p = r + (rr_next / np.where(solved, 1, rr))[:, None] * p
         rr = np.where(solved, 0, rr_next)
-    return _sum_by_row(_losses(surplus, z), start)
-
-
-def solve_rows_exactly(
-    start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
-    """Each row by Cholesky in float64, in place; returns the same as `improve_rows`."""
-    z = np.empty(len(other))
-    identity = np.eye(fixed.shape[1])
-    for row in range(len(rows)):
-        plays = slice(start[row], start[row + 1])
-        y, s = fixed[other[plays]].astype(np.float64), surplus[plays].astype(np.float64)
-        matrix = identity + (y.T * s) @ y
-        _, x, _ = linalg.lapack.dposv(matrix, y.T @ (1 + s), lower=1)  # eigenvalues are ≥ 1: it cannot fail
-        rows[row], z[plays] = x, y @ x
-    return _sum_by_row(_losses(surplus, z), start)
-
-
-def _losses(surplus: np.ndarray, z: np.ndarray) -> np.ndarray:
-    miss = 1 - z.astype(np.float64)
-    return surplus * miss * miss + 2 * miss - 1
+    return _sum_by_row(exact.losses(surplus, z), start)
 
 
 def _sum_by_row(values: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -229,25 +248,15 @@ def _sum_by_row(values: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def _improve(
-    start: np.ndarray,
-    other: np.ndarray,
-    surplus: np.ndarray,
-    fixed: np.ndarray,
-    rows: np.ndarray,
-    n_steps: int,
-    n_threads: int | None,
+    start: np.ndarray, other: np.ndarray, surplus: np.ndarray, fixed: np.ndarray, rows: np.ndarray, n_steps: int
 ) -> np.ndarray:
+    """`improve_rows` or its like in C, on a block of rows: `start` need not begin at 0."""
     module = native.loop("_als")
     if module is None:
-        return improve_rows(start, other, surplus, fixed, rows, n_steps)
-    loss, best = np.empty(len(rows)), len(module.instructions()) - 1
-
-    def work(block: tuple[int, int]) -> None:
-        module.solve_rows(start, other, surplus, fixed, rows, loss, *block, n_steps, best)
-
-    each(
-        work, list(_blocks(start, 16 * (n_threads or native.default_threads()))), n_threads, fixed.shape[1] * len(other)
-    )
+        plays = slice(start[0], start[-1])
+        return improve_rows(start - start[0], other[plays], surplus[plays], fixed, rows, n_steps)
+    loss = np.empty(len(rows))
+    module.solve_rows(start, other, surplus, fixed, rows, loss, 0, len(rows), n_steps, len(module.instructions()) - 1)
     return loss
 
 
@@ -255,11 +264,11 @@ def _every(n: int, step: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + step, n)) for begin in range(0, n, step)]
 
 
-def _blocks(start: np.ndarray, n_blocks: int) -> Iterator[tuple[int, int]]:
-    """Cut the rows into blocks of about equal work: a row costs its plays and a little more."""
+def _blocks(start: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Blocks of about equal work, no more than ROWS_AT_ONCE rows: a row costs its plays and a little more."""
     work = start + 8 * np.arange(len(start))
-    cuts = np.searchsorted(work, np.linspace(0, work[-1], n_blocks + 1))
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], LEAST_BLOCKS + 1))
     cuts[0], cuts[-1] = 0, len(start) - 1
-    for begin, end in pairwise(cuts):
-        if begin < end:
-            yield int(begin), int(end)
+    for first, last in pairwise(cuts):
+        for begin in range(first, last, ROWS_AT_ONCE):
+            yield int(begin), int(min(begin + ROWS_AT_ONCE, last))

@@ -19,7 +19,7 @@ from deepcuts.errors import SettingError
 
 log = logging.getLogger(__name__)
 
-LOOPS = ("_als", "_places", "_scan", "_words")
+LOOPS = ("_als", "_lines", "_maxpool", "_places", "_scan", "_words")
 WORTH_THREADS = 1_000_000  # floats to walk over: below, starting threads costs more than they save
 
 

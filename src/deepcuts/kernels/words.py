@@ -1,66 +1,74 @@
 """Vector quantisation: the nearest word of each frame, and k-means by Lloyd's sweeps on top of it.
 
-A word is a typical frame, one centre of k-means. Twice as fast as scikit-learn's Lloyd on 2 cores (39 channels, 4,000
-words), and every sum runs in a fixed order, so the result does not depend on the number of threads.
+A word is a typical frame, one centre of k-means. The loop over frames and words exists in C (`_words.c`: as fast as a
+matrix product, and the table of frames × words is never written), and as that product in NumPy where no compiler was
+found at installation. Every sum runs in a fixed order, so the result does not depend on the number of threads.
 """
-
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import ThreadpoolController
 
 from deepcuts.checks import check_shape
+from deepcuts.kernels import native
+from deepcuts.kernels.native import each, one_blas_thread
 from deepcuts.progress import progress
 
-SCORES_IN_CACHE = 2**20  # a block of frames × words as float32: 4 MB, so that the row maxima are read from cache
+SCORES_IN_CACHE = 2**20  # the twin's block of frames × words as float32: 4 MB, so that row maxima are read from cache
+FRAMES_AT_ONCE = 20 * 96  # of the C loop: whole groups of the 96 it keeps in the nearest cache
+TILE = 64  # words side by side in the C loop
 
 
-def nearest_word(frames: np.ndarray, words: np.ndarray) -> np.ndarray:
+@one_blas_thread()
+def nearest_word(frames: np.ndarray, words: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     """The word nearest to each frame by Euclidean distance; among equally near ones the first.
 
         argmin_k |x - w_k|² = argmax_k (x·w_k - |w_k|²/2)
 
-    The right side is one matrix product: a column of ones beside x carries the |w_k|²/2. In float32, so where two words
-    are equally near to about 1e-6 of the squared distance either may be given. Blocks of frames are shared out among as
-    many threads as BLAS is allowed, each with BLAS on one: blocks that fit the cache are too small for it to share.
+    In float32, so where two words are equally near to about 1e-6 of the squared distance either may be given.
 
     Args:
         frames: x [n_frames, n_channels], finite.
-        words: w [n_words, n_channels], finite.
+        words: w [n_words, n_channels], finite, at least one.
+        n_threads: None takes all processors, or OMP_NUM_THREADS where set.
     Returns:
         word of each frame [n_frames] int32, 0 to n_words - 1.
     """
     check_shape("frames", frames, [None, words.shape[1]])
     shift = words.mean(axis=0, dtype=np.float64).astype(np.float32)  # smaller numbers, less rounding
     centred = words.astype(np.float32) - shift
-    half_norms = 0.5 * np.einsum("kc,kc->k", centred, centred, dtype=np.float64)
-    plan = np.ascontiguousarray(np.column_stack([centred, -half_norms]).T.astype(np.float32))
+    start = (-0.5 * np.einsum("kc,kc->k", centred, centred, dtype=np.float64)).astype(np.float32)
     nearest = np.empty(len(frames), dtype=np.int32)
-    rows = max(SCORES_IN_CACHE // len(words), 16)
+    module = native.loop("_words")
+    rows = FRAMES_AT_ONCE if module else max(SCORES_IN_CACHE // len(words), 16)
+    tiles = _tiles(centred, start) if module else ()
+    plan = np.vstack([centred.T, start])  # of the twin: the ones beside x bring the starts in
 
-    def fill(share: slice) -> None:
-        scores = np.empty((rows, len(words)), dtype=np.float32)
-        for first in range(share.start, share.stop, rows):
-            part = slice(first, min(first + rows, share.stop))
-            block = frames[part].astype(np.float32) - shift
-            held = np.matmul(np.column_stack([block, np.ones(len(block), np.float32)]), plan, out=scores[: len(block)])
-            nearest[part] = held.argmax(axis=1)
+    def work(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        x = np.ascontiguousarray(frames[part], np.float32) - shift
+        if module:
+            module.nearest_words(*tiles, x, nearest[part], 0, len(x), len(module.instructions()) - 1)
+        else:
+            nearest[part] = (np.column_stack([x, np.ones(len(x), np.float32)]) @ plan).argmax(axis=1)
 
-    blas = blas_threads()
-    n_threads = min(max((pool["num_threads"] for pool in blas.info()), default=1), -(-len(frames) // rows))
-    ends = np.linspace(0, len(frames), n_threads + 1).astype(int).tolist()
-    with blas.limit(limits=1), ThreadPoolExecutor(max(n_threads, 1)) as threads:
-        list(threads.map(fill, [slice(*share) for share in pairwise(ends)]))
+    blocks = [(first, min(first + rows, len(frames))) for first in range(0, len(frames), rows)]
+    each(work, blocks, n_threads, len(frames) * len(words))
     return nearest
 
 
-@cache
-def blas_threads() -> ThreadpoolController:
-    """What steers the number of threads of BLAS."""
-    return ThreadpoolController().select(user_api="blas")
+def _tiles(words: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Words as the C loop reads them, channel by channel [n_tiles, n_channels, TILE], and their starts [n_tiles, TILE].
+
+    Where the last tile holds no word the start is -inf, which never wins.
+    """
+    n_words, n_channels = words.shape
+    n_tiles = -(-n_words // TILE)
+    padded = np.zeros((n_tiles * TILE, n_channels), np.float32)
+    padded[:n_words] = words
+    starts = np.full(n_tiles * TILE, -np.inf, np.float32)
+    starts[:n_words] = start
+    tiles = np.ascontiguousarray(padded.reshape(n_tiles, TILE, n_channels).transpose(0, 2, 1))
+    return tiles, starts.reshape(n_tiles, TILE)
 
 
 def nearest_word_slow(frames: np.ndarray, words: np.ndarray) -> np.ndarray:

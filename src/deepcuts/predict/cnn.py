@@ -9,7 +9,8 @@ from torch import nn
 
 from deepcuts import store
 from deepcuts.artifacts import Features
-from deepcuts.errors import ArtifactError, InputError, SettingError
+from deepcuts.errors import ArtifactError, InputError
+from deepcuts.kernels.device import pick_device
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.examples import Lessons
 from deepcuts.predict.losses import make_objective
@@ -97,15 +98,3 @@ def run_key(lessons: Lessons, mean: np.ndarray) -> str:
         if e.surplus is not None:
             parts += [e.surplus.indptr, e.surplus.indices, e.surplus.data]
     return store.fingerprint(repr(lessons.origin.settings), lessons.features.fingerprint, mean, *parts)
-
-
-def pick_device(device: str) -> torch.device:
-    """The device that a setting means.
-
-    Raises:
-        SettingError: CUDA is asked for and not there.
-    """
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise SettingError("device = 'cuda': this machine has none that torch can use. Set device='auto' or 'cpu'.")
-    return torch.device("cuda" if device == "cuda" or (device == "auto" and there) else "cpu")

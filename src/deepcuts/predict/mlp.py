@@ -17,7 +17,8 @@ from torch import nn
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import SettingError
-from deepcuts.predict.cnn import INITIAL_STREAM, pick_device
+from deepcuts.kernels.device import pick_device
+from deepcuts.predict.cnn import INITIAL_STREAM
 from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.examples import Examples, Lessons

@@ -18,6 +18,7 @@ from torch import nn
 
 from deepcuts.config import require
 from deepcuts.errors import SettingError
+from deepcuts.predict.conv import ReluMaxPool, TimeConv
 from deepcuts.predict.lessons import NetworkSettings
 
 OPTIMISERS = ("adamw", "sgd")
@@ -108,20 +109,40 @@ def frames_left(settings: CnnSettings) -> int:
     return frames
 
 
+def frames_heard(settings: CnnSettings) -> int:
+    """The first frames of a window, which reach the output: a pool drops frames at the end that do not fill it.
+
+    Of 128 frames the paper's network hears 115. All with batch norm, whose statistics are of all frames.
+    """
+    if settings.batch_norm:
+        return settings.window
+    frames = frames_left(settings)
+    for _ in range(settings.n_layers):
+        frames = frames * settings.pool + settings.kernel - 1
+    return frames
+
+
 class Standardise(nn.Module):
-    """Windows [n, n_frames, n_channels] of any float type → z-scores [n, n_channels, n_frames] float32."""
+    """Windows [n, n_frames, n_channels] of any float type → z-scores [n, n_channels, n_heard] float32.
+
+    Args:
+        mean, scale: of the channels [n_channels].
+        n_heard: the first frames of a window, which go further; the network does not hear the others.
+    """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, mean: np.ndarray, scale: np.ndarray) -> None:
+    def __init__(self, mean: np.ndarray, scale: np.ndarray, n_heard: int) -> None:
         super().__init__()
+        self.n_heard = n_heard
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """Standardise and turn time last."""
-        return ((windows.float() - self.mean) / self.scale).transpose(1, 2)
+        """Standardise and turn time last: in the answer's shape, not in memory."""
+        heard = windows[:, : self.n_heard].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return heard.sub_(self.mean).div_(self.scale).transpose(1, 2)
 
 
 class PoolOverTime(nn.Module):
@@ -140,13 +161,13 @@ def build_network(settings: CnnSettings, mean: np.ndarray, scale: np.ndarray, n_
     Args:
         mean, scale: of the input channels [n_channels].
     """
-    layers: list[nn.Module] = [Standardise(mean, scale)]
+    layers: list[nn.Module] = [Standardise(mean, scale, frames_heard(settings))]
     n_in = len(mean)
     for _ in range(settings.n_layers):
-        layers.append(nn.Conv1d(n_in, settings.width, settings.kernel))
+        layers.append(TimeConv(n_in, settings.width, settings.kernel))
         if settings.batch_norm:
             layers.append(nn.BatchNorm1d(settings.width))
-        layers += [nn.MaxPool1d(settings.pool), nn.ReLU()]  # the same as ReLU first, on fewer frames
+        layers += [ReluMaxPool(settings.pool), nn.Identity()]  # the second has its place in saved networks
         n_in = settings.width
     layers.append(PoolOverTime() if settings.global_pool else nn.Flatten())
     n_heard = settings.width * (3 if settings.global_pool else frames_left(settings))

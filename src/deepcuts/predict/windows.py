@@ -63,13 +63,18 @@ def read_windows(features: Features, songs: np.ndarray, starts: np.ndarray, wind
     """
     frames = np.asarray(features.frames)
     n_channels = features.n_channels
-    out = np.empty((len(songs), window, n_channels), dtype=frames.dtype)
     short = features.lengths[songs] < window
-    if not short.all():
+    if short.all():
+        long_ones = np.empty((0, window, n_channels), dtype=frames.dtype)
+    else:
         row, value = frames.strides
         # starts of long songs leave room for a whole window, so no row of the view is read beyond the frames
         view = as_strided(frames, (len(frames) - window + 1, window, n_channels), (row, row, value), writeable=False)
-        out[~short] = view[features.starts[songs[~short]] + starts[~short]]
+        long_ones = view[features.starts[songs[~short]] + starts[~short]]
+    if not short.any():
+        return long_ones
+    out = np.empty((len(songs), window, n_channels), dtype=frames.dtype)
+    out[~short] = long_ones
     for place in np.flatnonzero(short):
         song = features[songs[place]]
         out[place] = song[np.arange(window) % len(song)]

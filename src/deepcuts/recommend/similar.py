@@ -21,7 +21,7 @@ from deepcuts.artifacts import Ranking, Vocabulary
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.progress import progress
-from deepcuts.recommend.topk import MOST_SCORES, best_columns, empty_lists
+from deepcuts.recommend.topk import MOST_SCORES, best_columns, empty_lists, tie_order
 
 ZERO = 1e-6  # a usage pattern shorter than this part of the longest counts as zero
 
@@ -104,23 +104,20 @@ def similar_songs(
         check_shape("listed", listed, [len(songs)])
     check_finite("usage space", space)
     wanted = np.arange(len(songs)) if query_ids is None else songs.positions(query_ids)
-    order = np.random.default_rng(settings.seed).permutation(len(songs))
-    place = np.argsort(order)
-    by_tie = space[order]
-    empty = np.logical_not(np.any(by_tie != 0, axis=1))
-    never = empty if listed is None else empty | ~listed.astype(bool)[order]
+    place = np.argsort(tie_order(len(songs), settings.seed))
+    empty = np.logical_not(np.any(space != 0, axis=1))
+    never = np.flatnonzero(empty if listed is None else empty | ~listed.astype(bool))
     found, scores = empty_lists(len(wanted), settings.k)
     chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, 2 * len(songs))))
     with progress("compare songs", total=len(wanted), unit="song") as bar:
         for first in range(0, len(wanted), chunk):
             rows = wanted[first : first + chunk]
-            line = space[rows] @ by_tie.T
-            line[np.arange(len(rows)), place[rows]] = -np.inf
+            line = space[rows] @ space.T
+            line[np.arange(len(rows)), rows] = -np.inf
             line[:, never] = -np.inf
-            line[empty[place[rows]]] = -np.inf
-            best, best_scores = best_columns(line, settings.k)
-            found[first : first + len(rows)] = np.where(best >= 0, order[best], -1)
-            scores[first : first + len(rows)] = best_scores
+            line[empty[rows]] = -np.inf
+            block = slice(first, first + len(rows))
+            found[block], scores[block] = best_columns(line, settings.k, place)
             bar.advance(len(rows))
     queries = songs if query_ids is None else songs.take(wanted)
     return Ranking(queries, songs, found, scores, settings=asdict(settings))

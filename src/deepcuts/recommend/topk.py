@@ -1,7 +1,7 @@
 """The best songs for each user, exactly, without ever holding users x songs.
 
-A chunk of users is scored in one matrix product. The k-th best score of each row is found by partition, and only the
-songs at or above it are sorted. Equal scores stand in a fixed random order of the songs, the same for every user,
+A chunk of users is scored in one matrix product, of which only the few songs that may be among the best k are sorted.
+Equal scores stand in a fixed random order of the songs, the same for every user,
 so the order of a file (often by popularity) never decides.
 """
 
@@ -21,6 +21,7 @@ from deepcuts.progress import progress
 
 WHICH = ("cold", "warm", "both")
 MOST_SCORES = 2**25  # scores held at a time: 128 MiB
+GROUP = 16  # columns, of which the best score is looked at first
 
 
 @dataclass(frozen=True)
@@ -138,23 +139,19 @@ def recommend(
         check_shape("played", played, [len(users), len(songs)])
         played = sparse.csr_array(played)
     wanted = np.arange(len(users)) if user_ids is None else users.positions(user_ids)
-    order = np.random.default_rng(settings.seed).permutation(len(songs))
-    codes = None if settings.per_artist is None else _artist_codes(artists, len(songs))[order]
-    by_tie = np.ascontiguousarray(song_factors[order].T)
+    place = np.argsort(tie_order(len(songs), settings.seed))
+    codes = None if settings.per_artist is None else _artist_codes(artists, len(songs))
     found, scores = empty_lists(len(wanted), settings.k)
     chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, len(songs))))
     with progress("recommend", total=len(wanted), unit="user") as bar:
         for first in range(0, len(wanted), chunk):
             rows = wanted[first : first + chunk]
-            line = user_factors[rows] @ by_tie
+            line = user_factors[rows] @ song_factors.T
             check_finite("scores", line)
             if settings.exclude_played and played is not None:
-                user, song = played[rows][:, order].nonzero()
-                line[user, song] = -np.inf
-            best, best_scores = best_with_cap(line, settings.k, codes, settings.per_artist)
+                line[played[rows].nonzero()] = -np.inf
             block = slice(first, first + len(rows))
-            found[block] = np.where(best >= 0, order[best], -1)
-            scores[block] = best_scores
+            found[block], scores[block] = best_with_cap(line, settings.k, codes, settings.per_artist, place)
             bar.advance(len(rows))
     queries = users if user_ids is None else users.take(wanted)
     return Ranking(queries, songs, found, scores, settings=asdict(settings))
@@ -165,11 +162,20 @@ def empty_lists(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.full((n, k), -1, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
 
 
-def best_columns(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k columns with the largest scores of each row, best first; equal scores in the order of the columns.
+def tie_order(n_songs: int, seed: int) -> np.ndarray:
+    """Positions of the songs in the fixed random order in which equal scores stand [n_songs]."""
+    return np.random.default_rng(seed).permutation(n_songs)
+
+
+def best_columns(scores: np.ndarray, k: int, place: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The k columns with the largest scores of each row, best first.
+
+    The best score of every group of columns is found first. k groups reach the k-th best of these, so the k-th best
+    score does, and only groups that reach it are looked into.
 
     Args:
         scores: [n_rows, n_columns]; -inf marks a column that may not be listed.
+        place: of each column among equal scores [n_columns]; None for the order of the columns.
     Returns:
         columns: int64 [n_rows, k], -1 where fewer are left; scores: [n_rows, k], -inf there.
     """
@@ -178,22 +184,38 @@ def best_columns(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     best = np.full((n_rows, k), -np.inf, dtype=scores.dtype)
     if not n_columns:
         return columns, best
-    least = np.full(n_rows, -np.inf, dtype=scores.dtype)
-    if k < n_columns:
-        least = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k]
-    row, column = np.nonzero((scores >= least[:, None]) & (scores > -np.inf))
+    row, column = _good_enough(scores, k)
     value = scores[row, column]
-    sorted_pairs = np.lexsort((column, -value, row))
+    sorted_pairs = np.lexsort((column if place is None else place[column], -value, row))
     row, column, value = row[sorted_pairs], column[sorted_pairs], value[sorted_pairs]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    kept = place < k
-    columns[row[kept], place[kept]] = column[kept]
-    best[row[kept], place[kept]] = value[kept]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = rank < k
+    columns[row[kept], rank[kept]] = column[kept]
+    best[row[kept], rank[kept]] = value[kept]
     return columns, best
 
 
+def _good_enough(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the scores that are more than -inf and may be among the k best of their row."""
+    n_columns = scores.shape[1]
+    size = GROUP if 4 * k * GROUP < n_columns else 1
+    n_groups = -(-n_columns // size)  # a group is every n_groups-th column: their maxima are taken side by side
+    tops = scores[:, :n_groups].copy()
+    for first in range(n_groups, n_columns, n_groups):
+        part = scores[:, first : first + n_groups]
+        np.maximum(tops[:, : part.shape[1]], part, out=tops[:, : part.shape[1]])
+    least = np.full(len(scores), np.finfo(scores.dtype).min, dtype=scores.dtype)
+    if k < n_groups:
+        least = np.maximum(np.partition(tops, n_groups - k, axis=1)[:, n_groups - k], least)
+    row, group = np.nonzero(tops >= least[:, None])
+    row, column = np.repeat(row, size), (group[:, None] + n_groups * np.arange(size)).ravel()
+    row, column = row[column < n_columns], column[column < n_columns]
+    good = scores[row, column] >= least[row]
+    return row[good], column[good]
+
+
 def best_with_cap(
-    scores: np.ndarray, k: int, artists: np.ndarray | None, cap: int | None
+    scores: np.ndarray, k: int, artists: np.ndarray | None, cap: int | None, place: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `best_columns`, with at most `cap` columns of one artist: what is over the cap is passed over, going down.
 
@@ -203,22 +225,22 @@ def best_with_cap(
         artists: int64 [n_columns], the artist of each column; None, or cap=None, for no limit.
     """
     if artists is None or cap is None:
-        return best_columns(scores, k)
+        return best_columns(scores, k, place)
     n_columns = scores.shape[1]
     depth = min(4 * k, n_columns)
     while True:
-        columns, values = best_columns(scores, depth)
+        columns, values = best_columns(scores, depth, place)
         kept = (columns >= 0) & (_times_before(artists[columns], columns >= 0) < cap)
         exhausted = depth == n_columns or (columns[:, -1] < 0) | (kept.sum(axis=1) >= k)
         if np.all(exhausted):
             break
         depth = min(4 * depth, n_columns)
-    place = np.cumsum(kept, axis=1) - 1
-    row, at = np.nonzero(kept & (place < k))
+    rank = np.cumsum(kept, axis=1) - 1
+    row, at = np.nonzero(kept & (rank < k))
     best = np.full((len(scores), k), -1, dtype=np.int64)
     best_scores = np.full((len(scores), k), -np.inf, dtype=scores.dtype)
-    best[row, place[row, at]] = columns[row, at]
-    best_scores[row, place[row, at]] = values[row, at]
+    best[row, rank[row, at]] = columns[row, at]
+    best_scores[row, rank[row, at]] = values[row, at]
     return best, best_scores
 
 

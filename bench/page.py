@@ -1,0 +1,149 @@
+"""docs/benchmarks.md, from benchmarks.json and the numbers beside it; nobody types a result by hand."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from audio import budget
+from deepcuts.experiments.results import comparisons_text, how, rows_markdown, table_markdown
+
+PACKAGES = ("numpy", "scipy", "torch", "polars", "implicit", "faiss-cpu", "librosa", "pandas", "scikit-learn")
+HEAD = """# Benchmarks
+
+Written by `{command}`; not edited by hand. Both sides run in turn in one process, with the threads stated; medians of
+n pairs; the ratio is ours / theirs, with the least and greatest ratio of a pair; lower is better. A share of a peak
+stands as its inverse. The floor is what the machine's own matrix product, memory or gather would need for the same
+work, where that has a meaning. What was tried for each stage, and the profiles, are in [log.md](log.md).
+
+{machine}
+"""
+
+
+def markdown(folder: Path) -> str:
+    """The whole page of a folder with benchmarks.json."""
+    rows = json.loads((folder / "benchmarks.json").read_text())
+    about = json.loads((folder / "benchmarks-about.json").read_text())
+    parts = [
+        HEAD.format(command="make bench-quick" if about["quick"] else "make bench", machine=machine()),
+        table(rows),
+        misses(rows),
+        floors_text(about.get("floors", {})),
+        growth_text(about.get("growth", {})),
+        budget_text(rows),
+        million_text(folder / "results" / "million.json"),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def machine() -> str:
+    """Processor, cores and versions, in two lines."""
+    named = [line for line in read_lines("/proc/cpuinfo") if line.startswith("model name")]
+    processor = named[0].partition(":")[2].strip() if named else platform.processor()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    told = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    cores = len(os.sched_getaffinity(0))
+    return f"{processor}, {cores} cores, {memory:.0f} GiB · Python {platform.python_version()}, {told}"
+
+
+def read_lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Every row, its verdict first."""
+    lines = ["| work | ours | against | theirs | ratio | must | aim | floor | n × threads | |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        verdict = "missed" if row["ratio"] > row["must"] else "met"
+        unit = row["unit"]
+        cells = [
+            row["work"],
+            cost(row["ours"], unit),
+            row["against"],
+            cost(row["theirs"], unit),
+            f"**{row['ratio']:.3g}** ({row['low']:.3g}–{row['high']:.3g})",
+            f"{row['must']:.3g}",
+            "" if row["aim"] is None else f"{row['aim']:.3g}",
+            "" if row["floor"] is None else cost(row["floor"], unit),
+            f"{row['n']} × {row['threads']}",
+            f"{verdict}. {row['note']}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cost(value: float, unit: str) -> str:
+    """Seconds in a unit that reads well; anything else as it is."""
+    if unit != "s":
+        return f"{value:.3g} {unit}"
+    for factor, name in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1 or name == "µs":
+            return f"{value * factor:.3g} {name}"
+    return ""
+
+
+def misses(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many musts are met, and the rows that are not."""
+    missed = [row for row in rows if row["ratio"] > row["must"]]
+    head = f"{len(rows) - len(missed)} of {len(rows)} musts are met."
+    return (
+        "\n".join([head, *(f"- Missed: {row['work']}, {row['ratio']:.3g} for {row['must']:.3g}." for row in missed)])
+        + "\n"
+    )
+
+
+def floors_text(floors: Mapping[str, Mapping[str, float]]) -> str:
+    """The machine's limits."""
+    if not floors:
+        return ""
+    rows = [
+        {
+            "limit": name.replace("_", " "),
+            **{f"{n} thread{'s' * (n != '1')}": f"{found[name] / 1e9:,.4g} G" for n, found in floors.items()},
+        }
+        for name in next(iter(floors.values()))
+    ]
+    return "\n## The machine's floors\n\nFLOP/s of matrix products (gemm), bytes/s of the others.\n\n" + table_markdown(
+        rows
+    )
+
+
+def growth_text(growth: Mapping[str, Any]) -> str:
+    """The curves and what bends them."""
+    if not growth:
+        return ""
+    lines = ["\n## Growth\n", "![cost against size, stage by stage](benchmarks-growth.png)\n"]
+    for curve in growth.get("curves", []):
+        lines.append(f"- {curve['title']}: cost ∝ size^{curve['slope']:.2f}. {curve['why']}")
+    return "\n".join(lines) + "\n"
+
+
+def budget_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Hours and gigabytes of the paper's clips at the rate of the slowest MP3 row."""
+    rates = [
+        float(row["work"].split(", ")[1].split()[0]) / row["ours"] for row in rows if row["work"].startswith("MP3")
+    ]
+    if not rates:
+        return ""
+    cost = budget(min(rates))
+    return (
+        f"\n## The paper's features\n\n{cost['clips']:,} clips of {cost['seconds_a_clip']:.0f} s, from MP3 to log-mel "
+        f"at {cost['times_real_time']:,.0f} × real time per core: **{cost['core_hours']:.1f} hours of one core, "
+        f"{cost['gigabytes']:.0f} GB** of features (float16).\n"
+    )
+
+
+def million_text(path: Path) -> str:
+    """The Million Song rehearsal."""
+    if not path.exists():
+        return ""
+    content = json.loads(path.read_text())
+    lines = [f"\n## {content['title']}\n", "Command: `make million` · numbers: `docs/results/million.json`\n"]
+    lines += [content["about_text"] + "\n", how(content), rows_markdown(content["rows"]), comparisons_text(content)]
+    for title, part in content["tables"].items():
+        lines += [f"\n### {title}\n", table_markdown(part)]
+    return "\n".join(lines)

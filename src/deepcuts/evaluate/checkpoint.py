@@ -1,0 +1,74 @@
+"""An evaluation laid aside every half minute, so that a killed run goes on where it stopped."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from deepcuts.errors import ArtifactError
+from deepcuts.evaluate.systems import System
+from deepcuts.evaluate.tally import Tally
+from deepcuts.store import Meta, fingerprint, load_array, read_meta, save_array, write_meta, writing
+
+log = logging.getLogger(__name__)
+
+KIND = "evaluation-checkpoint"
+PARTS = ("values", "sums", "beaten")
+
+
+def inputs_of(systems: Sequence[System], hidden: sparse.csr_array) -> dict[str, str]:
+    """Fingerprints of what is evaluated: the hidden plays and each system's vectors."""
+    known: dict[int, str] = {}  # many systems share their users, and hashing a gigabyte takes a second
+
+    def mark(array: np.ndarray) -> str:
+        if id(array) not in known:
+            known[id(array)] = fingerprint(array)
+        return known[id(array)]
+
+    marks = {"hidden plays": fingerprint(hidden.indptr, hidden.indices)}
+    for place, system in enumerate(systems):
+        parts = (system.name, mark(system.user_vectors), mark(system.song_vectors))
+        marks[f"system {place + 1}"] = fingerprint(*parts)
+    return marks
+
+
+def save_checkpoint(
+    folder: Path, inputs: Mapping[str, str], settings: Mapping[str, Any], tallies: Sequence[Tally]
+) -> None:
+    """Write the tallies of the systems begun so far, whole or not at all; `inputs` as from `inputs_of`."""
+    with writing(folder) as scratch:
+        for place, tally in enumerate(tallies):
+            for part in PARTS:
+                save_array(scratch, f"{place}-{part}", getattr(tally, part))
+            save_array(scratch, f"{place}-counts", np.array([tally.tied, tally.n_done]))
+        write_meta(scratch, Meta(KIND, "", inputs, settings, {"n_systems": len(tallies)}))
+
+
+def read_checkpoint(folder: Path, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> list[Tally]:
+    """What an earlier run left; nothing when there is none, or it is damaged or of another evaluation.
+
+    Whatever is passed over is named in the log, for it will be written over.
+    """
+    try:
+        meta = read_meta(folder, KIND)
+        tallies = [_load(folder, place) for place in range(meta.shape["n_systems"])]
+    except ArtifactError as error:
+        if folder.exists():
+            log.warning("begin anew: %s", error)
+        return []
+    differing = [name for name in settings if meta.settings.get(name) != settings[name]]
+    differing += [name for name in sorted({*inputs, *meta.parents}) if meta.parents.get(name) != inputs.get(name)]
+    if differing:
+        log.warning("%s: a checkpoint of an evaluation with other %s. Begin anew.", folder, ", ".join(differing))
+        return []
+    log.info("%s: go on after %d users of system %d", folder, tallies[-1].n_done, len(tallies))
+    return tallies
+
+
+def _load(folder: Path, place: int) -> Tally:
+    values, sums, beaten = (load_array(folder, f"{place}-{part}") for part in PARTS)
+    tied, n_done = load_array(folder, f"{place}-counts").tolist()
+    return Tally(values, sums, beaten, tied, n_done)

@@ -1,0 +1,120 @@
+/* ReLU and max-pooling over time, channels last: the loop behind predict/conv.py, whose twin is torch's own.
+ *
+ * largest(frames, top, begin, end, set)          top[r] = the greatest of 0 and frames[r * size : (r + 1) * size]
+ * give_back(frames, gradient, begin, end, set)   frames become the gradient by frames, from that by their top
+ * for the rows begin to end of top or gradient [n_rows, width], with frames [n_rows * size, width], both float32 or
+ * both bfloat16. The frames of a row are read before any is overwritten, so neither indices nor a second array of
+ * their size is needed.
+ */
+#include "_native.h"
+
+typedef int32_t whole __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
+
+#define BRAIN_TO_FLOAT(x) ((wide)(__builtin_convertvector(x, bits) << 16))
+#define FLOAT_TO_BRAIN(x) __builtin_convertvector((bits)(x) >> 16, halves) /* exact: it came from there */
+#define SAME(x) (x)
+
+#define TARGET
+#define NAMED(x) x##_plain
+#include "_maxpool_kinds.h"
+#undef TARGET
+#undef NAMED
+
+#if HAS_SETS
+#define TARGET TARGET_AVX2
+#define NAMED(x) x##_avx2
+#include "_maxpool_kinds.h"
+#undef TARGET
+#undef NAMED
+#define TARGET TARGET_AVX512
+#define NAMED(x) x##_avx512
+#include "_maxpool_kinds.h"
+#undef TARGET
+#undef NAMED
+#endif
+
+static void work(enum instructions set, int largest, Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
+{
+    const Py_ssize_t width = b[1].shape[1];
+    const int size = (int)(b[0].shape[0] / b[1].shape[0]), brain = b[0].itemsize == 2;
+#if HAS_SETS
+    if (set == AVX512) {
+        work_avx512(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
+        return;
+    }
+    if (set == AVX2) {
+        work_avx2(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
+        return;
+    }
+#endif
+    (void)set;
+    work_plain(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
+}
+
+/* Only what keeps memory safe. */
+static const char *check(Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
+{
+    if (b[0].ndim != 2 || b[1].ndim != 2 || b[0].itemsize != b[1].itemsize ||
+        (b[0].itemsize != 2 && b[0].itemsize != 4))
+        return "maxpool: an array has the wrong type or number of axes";
+    const Py_ssize_t n_rows = b[1].shape[0];
+    if (b[0].shape[1] != b[1].shape[1] || n_rows < 1 || b[0].shape[0] < n_rows || b[0].shape[0] % n_rows ||
+        b[0].shape[0] / n_rows > INT32_MAX)
+        return "maxpool: frames are not a multiple of the rows, or not as wide";
+    if (begin < 0 || end < begin || end > n_rows)
+        return "maxpool: begin and end are not rows";
+    return NULL;
+}
+
+static PyObject *run(PyObject *args, int largest)
+{
+    PyObject *arrays[2], *answer = NULL;
+    Py_buffer b[2];
+    Py_ssize_t begin, end;
+    int set, n_held = 0;
+    if (!PyArg_ParseTuple(args, "OOnni", &arrays[0], &arrays[1], &begin, &end, &set))
+        return NULL;
+    for (; n_held < 2; n_held++)
+        if (PyObject_GetBuffer(arrays[n_held], &b[n_held],
+                               PyBUF_C_CONTIGUOUS | (n_held == largest ? PyBUF_WRITABLE : 0)))
+            goto done;
+    const char *wrong = check(b, begin, end);
+    if (wrong || set < PLAIN || set > (int)best_instructions()) {
+        PyErr_SetString(PyExc_ValueError, wrong ? wrong : "maxpool: this processor lacks these instructions");
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    work((enum instructions)set, largest, b, begin, end);
+    Py_END_ALLOW_THREADS
+    answer = Py_NewRef(Py_None);
+done:
+    while (n_held > 0)
+        PyBuffer_Release(&b[--n_held]);
+    return answer;
+}
+
+static PyObject *py_largest(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return run(args, 1);
+}
+
+static PyObject *py_give_back(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return run(args, 0);
+}
+
+static PyMethodDef methods[] = {
+    {"largest", py_largest, METH_VARARGS, "largest(frames, top, begin, end, instructions): fill top[begin:end]."},
+    {"give_back", py_give_back, METH_VARARGS,
+     "give_back(frames, gradient, begin, end, instructions): turn the frames of rows begin to end into gradients."},
+    INSTRUCTIONS,
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_maxpool", "The fast loop of predict/conv.py.", 0, methods,
+                                    NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__maxpool(void) { return PyModule_Create(&module); }

@@ -1,0 +1,104 @@
+"""The best songs for one user, now and exactly: for a service that answers one user at a time.
+
+`recommend` reads the float32 factors of every song, which is well spent on many users at once. An index reads factors
+of 8 bits, a quarter of the bytes, and the full factors of only the few hundred songs that the bounds of `kernels.scan`
+leave. Building it takes longer than many such lists, and a quarter of the memory of the factors again: it pays for a
+service that keeps it, never for one list.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from deepcuts.checks import check_finite, check_shape
+from deepcuts.config import require
+from deepcuts.errors import InputError
+from deepcuts.kernels import native
+from deepcuts.kernels.scan import longest, may_be_best, may_be_best_plainly, round_rows
+from deepcuts.recommend.topk import tie_order
+
+SONGS_AT_ONCE = 4096  # scored again in float64 at a time
+
+
+class SongIndex:
+    """Songs, ready to be ranked for one user at a time.
+
+    Lists are those of `recommend` with the same seed, but scored in float64: songs that only float32 rounds to the same
+    score stand by their true scores, and equal scores in the same fixed order.
+
+    Args:
+        song_factors: y [n_songs, n_factors]. float32 is held as it is, not copied (it may be memory-mapped), and must
+            not change afterwards.
+        seed: of the order among equal scores, as in `RecommendSettings`.
+        n_threads: None takes all processors, or OMP_NUM_THREADS where set.
+    Raises:
+        InputError: factors that are not finite, or not a table.
+
+    >>> index = SongIndex(np.array([[3.0, 1.0], [2.0, 5.0], [1.0, 9.0]]))
+    >>> index.best(np.array([1.0, 0.0]), k=2, exclude=[0])[0].tolist()
+    [1, 2]
+    """
+
+    def __init__(self, song_factors: np.ndarray, *, seed: int = 0, n_threads: int | None = None) -> None:
+        check_shape("song_factors", song_factors, [None, None])
+        self.song_factors = as_float32("song_factors", song_factors)
+        self.n_threads = n_threads
+        self.order = tie_order(len(song_factors), seed)  # rounded rows stand in the order of ties
+        self.place = np.argsort(self.order)
+        self.rounded = round_rows(self.song_factors, self.order, n_threads) if native.loop("_scan") else None
+        self.longest = longest(self.song_factors) if self.rounded is None else 0.0
+
+    def best(
+        self, user_vector: np.ndarray, k: int = 20, exclude: Sequence[int] | np.ndarray = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k songs with the largest scores x . y_i, best first.
+
+        Args:
+            user_vector: x [n_factors].
+            k: how many.
+            exclude: positions of songs to leave out, such as those the user has played.
+        Returns:
+            songs: positions int64 [at most k]; scores: float32, as many. Fewer than k where fewer songs are left.
+        Raises:
+            InputError: a vector of another length, numbers or scores that are not finite, a position of no song.
+        """
+        n_songs, n_factors = self.song_factors.shape
+        check_shape("user_vector", user_vector, [n_factors])
+        require(k >= 1, "k", k, "at least 1")
+        x, k = as_float32("user_vector", user_vector), min(k, n_songs)
+        left_out = np.asarray(exclude, np.int64)
+        if left_out.size and not 0 <= left_out.min() <= left_out.max() < n_songs:
+            raise InputError(f"exclude: {left_out.min()} to {left_out.max()} are not positions of {n_songs} songs.")
+        if not n_songs:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        songs = self._candidates(x, k, left_out)
+        scores = self._scores(songs, x)
+        first = np.lexsort((self.place[songs], -scores))[:k]
+        return songs[first], as_float32("scores", scores[first])
+
+    def _candidates(self, x: np.ndarray, k: int, left_out: np.ndarray) -> np.ndarray:
+        skip = np.zeros(len(self.song_factors), bool)
+        if self.rounded is None:
+            skip[left_out] = True
+            return may_be_best_plainly(self.song_factors, self.longest, x, k, skip)
+        skip[self.place[left_out]] = True
+        return self.order[may_be_best(self.rounded, x, k, skip, self.n_threads)]
+
+    def _scores(self, songs: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Products x . y in float64 [n], each row summed in the same order, so that equal rows score the same."""
+        exact = x.astype(np.float64)
+        parts = range(0, len(songs), SONGS_AT_ONCE)
+        sums = [(self.song_factors[songs[i : i + SONGS_AT_ONCE]] * exact).sum(axis=1) for i in parts]
+        return np.concatenate([np.zeros(0), *sums])
+
+
+def as_float32(name: str, numbers: np.ndarray) -> np.ndarray:
+    """The numbers as contiguous float32, not copied where they are so already.
+
+    Raises:
+        InputError: one is not finite, or too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(numbers, np.float32)
+    check_finite(name, rounded)
+    return rounded
