@@ -30,10 +30,7 @@ def measure(quick: bool) -> list[Row]:
         counts = made_plays(2_000, 1_000, 80_000, np.random.default_rng(0))
         return [contest(counts, f, 0, 1, floor_of_exact, must=0.5, aim=0.35) for f in (128, 400)]
     counts = made_plays(*SMALL, np.random.default_rng(0))
-    return [
-        contest(counts, 128, 0, 3, floor_of_exact, must=0.5, aim=0.35),
-        contest(counts, 400, 0, 1, floor_of_exact, must=0.5, aim=0.35),
-    ]
+    return [contest(counts, f, 0, 5, floor_of_exact, must=0.5, aim=0.35) for f in (128, 400)]
 
 
 if __name__ == "__main__":

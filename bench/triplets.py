@@ -1,6 +1,6 @@
 """A file of Taste Profile triplets to plays in memory, against pandas (read_csv, factorize both ids, SciPy CSR).
 
-    OMP_NUM_THREADS=2 python bench/triplets.py --quick     # 1M rows; without --quick 10M, and all 48.4M once
+    OMP_NUM_THREADS=2 python bench/triplets.py --quick     # 1M rows; else all 48.4M, or 10M where the disk is small
 
 Each side runs in a process of its own, in turn, on a made profile with the real one's skew (`deepcuts data taste`).
 What is timed begins after the imports. The largest file takes 3 GB of the temporary folder and goes again; it is left
@@ -118,12 +118,9 @@ def compare(n_plays: int, repeats: int) -> list[Row]:
 
 
 def measure(quick: bool) -> list[Row]:
-    if quick:
-        return compare(1_000_000, 3)
-    rows = compare(10_000_000, 3)
-    if shutil.disk_usage(tempfile.gettempdir()).free >= ROOM_FOR_FULL:
-        rows += compare(FULL, 1)
-    return rows
+    if not quick and shutil.disk_usage(tempfile.gettempdir()).free >= ROOM_FOR_FULL:
+        return compare(FULL, 5)
+    return compare(1_000_000, 3) if quick else compare(10_000_000, 5)
 
 
 if __name__ == "__main__":

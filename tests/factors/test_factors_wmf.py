@@ -18,7 +18,7 @@ from deepcuts.artifacts import Factors, Plays, Vocabulary
 from deepcuts.errors import InputError, SettingError
 from deepcuts.factors import wmf
 from deepcuts.factors.wmf import WmfSettings
-from deepcuts.kernels import als_torch
+from deepcuts.kernels import als_torch, device
 
 
 def plays_of(counts: np.ndarray) -> Plays:
@@ -279,7 +279,7 @@ def test_cuda_where_there_is_none_is_refused_before_any_work(monkeypatch):
 
 def test_the_other_device_ends_at_the_objective_of_this_one(monkeypatch):
     """Torch on the CPU in the place of CUDA."""
-    monkeypatch.setattr(als_torch, "pick", lambda _name: als_torch.torch.device("cpu"))
+    monkeypatch.setattr(device, "pick_device", lambda _name: als_torch.torch.device("cpu"))
     plays, chosen = random_plays(13, 60, 40), WmfSettings(n_factors=5, n_sweeps=6, regularization=0.5)
     here, there = wmf.fit(plays, chosen), wmf.fit(plays, replace(chosen, device="cuda"))
     for one, other in zip(here.history, there.history, strict=True):

@@ -5,6 +5,10 @@
  * for the rows begin to end of top or gradient [n_rows, width], with frames [n_rows * size, width], both float32 or
  * both bfloat16. The frames of a row are read before any is overwritten, so neither indices nor a second array of
  * their size is needed.
+ *
+ * Three more arguments, the addresses of GOMP_parallel, omp_get_thread_num and omp_get_num_threads in the library that
+ * came with torch, and a fourth, how many threads, share the rows out among torch's own threads. They are awake after
+ * a convolution and would keep any other thread from their cores.
  */
 #include "_native.h"
 
@@ -68,13 +72,33 @@ static const char *check(Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
     return NULL;
 }
 
+typedef void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+typedef int (*number)(void);
+
+struct share {
+    enum instructions set;
+    int largest;
+    Py_buffer *b;
+    Py_ssize_t begin, end;
+    number thread, n_threads;
+};
+
+static void work_share(void *given)
+{
+    const struct share *s = given;
+    const Py_ssize_t thread = s->thread(), n_threads = s->n_threads(), n = s->end - s->begin;
+    work(s->set, s->largest, s->b, s->begin + n * thread / n_threads, s->begin + n * (thread + 1) / n_threads);
+}
+
 static PyObject *run(PyObject *args, int largest)
 {
     PyObject *arrays[2], *answer = NULL;
     Py_buffer b[2];
     Py_ssize_t begin, end;
-    int set, n_held = 0;
-    if (!PyArg_ParseTuple(args, "OOnni", &arrays[0], &arrays[1], &begin, &end, &set))
+    Py_ssize_t crew[3] = {0};
+    int set, n_threads = 1, n_held = 0;
+    if (!PyArg_ParseTuple(args, "OOnni|nnni", &arrays[0], &arrays[1], &begin, &end, &set, &crew[0], &crew[1],
+                          &crew[2], &n_threads))
         return NULL;
     for (; n_held < 2; n_held++)
         if (PyObject_GetBuffer(arrays[n_held], &b[n_held],
@@ -85,8 +109,12 @@ static PyObject *run(PyObject *args, int largest)
         PyErr_SetString(PyExc_ValueError, wrong ? wrong : "maxpool: this processor lacks these instructions");
         goto done;
     }
+    struct share all = {(enum instructions)set, largest, b, begin, end, (number)crew[1], (number)crew[2]};
     Py_BEGIN_ALLOW_THREADS
-    work((enum instructions)set, largest, b, begin, end);
+    if (n_threads > 1 && crew[0] && crew[1] && crew[2])
+        ((parallel)crew[0])(work_share, &all, (unsigned)n_threads, 0);
+    else
+        work(all.set, largest, b, begin, end);
     Py_END_ALLOW_THREADS
     answer = Py_NewRef(Py_None);
 done:
@@ -108,9 +136,9 @@ static PyObject *py_give_back(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"largest", py_largest, METH_VARARGS, "largest(frames, top, begin, end, instructions): fill top[begin:end]."},
+    {"largest", py_largest, METH_VARARGS, "largest(frames, top, begin, end, instructions[, crew]): fill top."},
     {"give_back", py_give_back, METH_VARARGS,
-     "give_back(frames, gradient, begin, end, instructions): turn the frames of rows begin to end into gradients."},
+     "give_back(frames, gradient, begin, end, instructions[, crew]): turn frames into their gradients."},
     INSTRUCTIONS,
     {NULL, NULL, 0, NULL}};
 

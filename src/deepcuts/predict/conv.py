@@ -6,6 +6,9 @@ rows of one image, which the kernel of height 1 keeps apart. The answers have th
 with channels last, so nothing is turned between the layers.
 """
 
+import ctypes
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,13 +95,26 @@ class _ReluMaxPool(torch.autograd.Function):
 
 
 def over_rows(name: str, frames: torch.Tensor, pooled: torch.Tensor) -> None:
-    """Run a loop of _maxpool.c over all pooled frames.
-
-    In one thread: torch's threads go on spinning for a while after a convolution, and a second one of ours had to
-    wait for them longer than the whole loop takes.
-    """
+    """Run a loop of _maxpool.c over all pooled frames, by torch's own threads where they can be reached."""
     module = native.loop("_maxpool")
     assert module is not None
     kind = torch.int16 if frames.dtype == torch.bfloat16 else frames.dtype  # NumPy has no bfloat16
     arrays = [part.detach().view(kind).flatten(0, 1).numpy() for part in (frames, pooled)]
-    getattr(module, name)(*arrays, 0, len(arrays[1]), len(module.instructions()) - 1)
+    work = getattr(module, name)
+    work(*arrays, 0, len(arrays[1]), len(module.instructions()) - 1, *crew(), torch.get_num_threads())
+
+
+@cache
+def crew() -> tuple[int, int, int]:
+    """Where the functions lie that share work out among torch's threads; zeros where torch brought no libgomp.
+
+    Threads of our own would have to wait for torch's, which go on spinning for a while after a convolution: two of
+    them took longer than one.
+    """
+    path = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    if not path.exists():
+        return (0, 0, 0)
+    library = ctypes.CDLL(str(path))  # the copy that torch has loaded
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+    first, second, third = (ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names)
+    return (first, second, third)
