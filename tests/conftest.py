@@ -1,9 +1,12 @@
 """What tests of every stage share."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers of pytest share the cores; read when NumPy and torch load
+
 import contextlib
 import io
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,10 +53,7 @@ def train(
     course = Course() if checkpoint is None else load_course(checkpoint, key, network, optimiser)
     heard, songs = in_memory(lessons.features, lessons.train.songs, settings.cache_gb * 1e9)
     examples = replace(lessons.train, songs=songs)
-    with (
-        spared_core(),
-        progress("train", total=settings.n_epochs * len(examples), unit="window") as bar,
-    ):
+    with progress("train", total=settings.n_epochs * len(examples), unit="window") as bar:
         bar.skip(course.n_epochs * len(examples))
         while course.n_epochs < settings.n_epochs and not run_dry(course, settings):
             with own_random_numbers(settings.seed, course.n_epochs, device) as rng:
@@ -69,22 +65,6 @@ def train(
     network.load_state_dict(course.best_weights)
     if course.best_loss is not None:
         warn_if_useless(course.best_loss, mean_loss(objective, lessons.validation, next(network.parameters()).device))
-
-
-@contextlib.contextmanager
-def spared_core() -> Iterator[None]:
-    """One core fewer for torch than there are, when nobody said how many: the windows are read on that one.
-
-    torch's threads wait for each other at every step, so a second thread that has to share its core costs more than
-    it brings: two threads beside one busy neighbour on two cores took twice as long as one thread.
-    """
-    before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(before - 1, 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_dry(course: Course, settings: CnnSettings) -> bool:
