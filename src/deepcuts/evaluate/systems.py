@@ -47,7 +47,7 @@ class EvaluateSettings:
     n_bootstrap: int = 200
     level: float = 0.95
     seed: int = 0
-    chunk: int = 1024
+    chunk: int = 512
     bootstrap_users: int = 20_000
     n_bins: int = 4
     device: str = "cpu"

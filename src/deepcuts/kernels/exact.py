@@ -23,7 +23,8 @@ from deepcuts.kernels import native
 from deepcuts.kernels.native import each
 
 TOO_LARGE_FOR_FLOAT32 = 1000  # surplus of which float32 keeps fewer than four digits
-NUMBERS_AT_ONCE = 2**17  # in the fixed rows that one step works on: half a megabyte stays in the cache
+NUMBERS_AT_ONCE = 2**19  # in the fixed rows that one step works on: two megabytes stay in the cache
+FILLED_UP_TO = 16  # rows are solved side by side when their plays fill as many of these
 
 
 def solve_rows(
@@ -36,7 +37,8 @@ def solve_rows(
 ) -> np.ndarray:
     """Solve every row in place; arguments as `als.improve_rows` takes them, in the changed basis.
 
-    Rows with equally many plays are solved side by side, so that short ones cost few calls.
+    Rows with about equally many plays are solved side by side, so that short ones cost few calls; the shorter of them
+    are filled up with plays of no weight.
 
     Returns:
         Σ_i s_i (1 - z_i)² + 1 - 2 z_i for each row, [n] float64.
@@ -48,17 +50,19 @@ def solve_rows(
 
     def work(block: tuple[int, int]) -> None:
         of = order[slice(*block)]
-        n = int(n_plays[of[0]])
+        n = int(n_plays[of[-1]])  # the most
         if n == 0:
             rows[of] = 0
             return
-        plays = start[of, None] + np.arange(n)
-        s, positions = surplus[plays].astype(kind, copy=False), other[plays]
-        if n < n_factors:
-            rows[of], z = by_plays(fixed[positions].astype(kind, copy=False), s)
+        real = np.arange(n) < n_plays[of, None]
+        plays = np.minimum(start[of, None] + np.arange(n), len(other) - 1)
+        s, positions = np.where(real, surplus[plays], 0).astype(kind), other[plays]
+        if n * n_factors > NUMBERS_AT_ONCE:
+            rows[of], z = by_parts(fixed, positions[0], s[0])
         else:
-            rows[of], z = by_factors(fixed, positions[0], s[0])
-        loss[of] = losses(s, z).sum(axis=-1)
+            solve = by_plays if n < n_factors else by_factors
+            rows[of], z = solve(gather(fixed, positions).astype(kind, copy=False), s, real * (1 + s))
+        loss[of] = (losses(s, z) * real).sum(axis=-1)
 
     blocks = _blocks(n_plays[order], n_factors)
     each(work, blocks, n_threads, n_factors * len(other))
@@ -66,42 +70,60 @@ def solve_rows(
 
 
 def _blocks(n_plays: np.ndarray, n_factors: int) -> list[tuple[int, int]]:
-    """Cut rows, ascending in plays, into blocks of equally many plays that fit the cache; the longest come first."""
-    cuts = [*(np.flatnonzero(np.diff(n_plays)) + 1).tolist(), len(n_plays)] if len(n_plays) else []
+    """Cut rows, ascending in plays, into blocks of about equally many plays that fit the cache; the longest come first.
+
+    Rows without plays, with fewer than n_factors and with more never share a block.
+    """
+    kind = -(-n_plays // FILLED_UP_TO) + (n_plays >= n_factors)
+    cuts = [*(np.flatnonzero(np.diff(kind)) + 1).tolist(), len(n_plays)] if len(n_plays) else []
     blocks, begin = [], 0
     for end in cuts:
-        n = int(n_plays[begin])
-        step = 1 if n >= n_factors else max(NUMBERS_AT_ONCE // (max(n, 1) * n_factors), 1)
+        n = int(n_plays[end - 1])
+        step = max(NUMBERS_AT_ONCE // (max(n, 1) * n_factors), 1)
         blocks += [(first, min(first + step, end)) for first in range(begin, end, step)]
         begin = end
     return blocks[::-1]
 
 
-def by_plays(fixed: np.ndarray, surplus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_plays(fixed: np.ndarray, surplus: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of n < n_factors plays each, by n equations.
 
     Args:
         fixed: Y [n_rows, n, n_factors].
         surplus: s [n_rows, n], of the same type.
+        weight: 1 + s [n_rows, n]; 0 for a play that only fills up, whose s is 0.
     Returns:
         x [n_rows, n_factors] and z [n_rows, n].
     """
-    Y, s = fixed, surplus[:, :, None]
+    Y, s, c = fixed, surplus[:, :, None], weight[:, :, None]
     C, D = Y @ Y.transpose(0, 2, 1), np.sqrt(s)
     matrix = C * D
     matrix *= D.transpose(0, 2, 1)
     np.einsum("rii->ri", matrix)[:] += 1
-    t = D * (C @ (1 + s))
+    t = D * (C @ c)
     solve_systems("posv", matrix, t)
-    z = Y @ (Y.transpose(0, 2, 1) @ (1 + s - D * t))
+    z = Y @ (Y.transpose(0, 2, 1) @ (c - D * t))
     residual = D * z - t  # of the equations for t, with z from Y itself
     solve_systems("potrs", matrix, residual)
-    w = 1 + s - D * (t + residual)
+    w = c - D * (t + residual)
     return (w.transpose(0, 2, 1) @ Y)[:, 0], (C @ w)[:, :, 0]
 
 
-def by_factors(fixed: np.ndarray, other: np.ndarray, surplus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One row of n plays, by n_factors equations; the plays are walked in parts, for a song may have very many.
+def by_factors(fixed: np.ndarray, surplus: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of n ≥ n_factors plays each, by n_factors equations; arguments and results as in `by_plays`."""
+    Y, s, c = fixed, surplus[:, :, None], weight[:, :, None]
+    x, scaled = Y.transpose(0, 2, 1) @ c, Y * np.sqrt(s)
+    matrix = scaled.transpose(0, 2, 1) @ scaled
+    np.einsum("rff->rf", matrix)[:] += 1
+    solve_systems("posv", matrix, x)
+    residual = Y.transpose(0, 2, 1) @ (c - s * (Y @ x)) - x
+    solve_systems("potrs", matrix, residual)
+    x += residual
+    return x[:, :, 0], (Y @ x)[:, :, 0]
+
+
+def by_parts(fixed: np.ndarray, other: np.ndarray, surplus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `by_factors` for one row of so many plays that they are walked in parts.
 
     Args:
         fixed: all fixed rows [m, n_factors].
@@ -116,27 +138,32 @@ def by_factors(fixed: np.ndarray, other: np.ndarray, surplus: np.ndarray) -> tup
     matrix, x, z = np.eye(n_factors, dtype=kind), np.zeros((n_factors, 1), kind), np.empty((len(other), 1), kind)
     held: np.ndarray | None = None
 
-    def gather(part: slice) -> np.ndarray:  # of a row that is one part only once
+    def plays_of(part: slice) -> np.ndarray:  # of a row that is one part only once
         nonlocal held
         if held is None or len(parts) > 1:
-            held = fixed[other[part]].astype(kind, copy=False)
+            held = gather(fixed, other[part]).astype(kind, copy=False)
         return held
 
     for part in parts:
-        Y, s = gather(part), surplus[part, None]
+        Y, s = plays_of(part), surplus[part, None]
         x += Y.T @ (1 + s)
         Y = Y * np.sqrt(s)
         matrix += Y.T @ Y
     solve_systems("posv", matrix[None], x[None])
     residual = -x
     for part in parts:
-        Y, s = gather(part), surplus[part, None]
+        Y, s = plays_of(part), surplus[part, None]
         residual += Y.T @ (1 + s - s * (Y @ x))
     solve_systems("potrs", matrix[None], residual[None])
     x += residual
     for part in parts:
-        z[part] = gather(part) @ x
+        z[part] = plays_of(part) @ x
     return x[:, 0], z[:, 0]
+
+
+def gather(fixed: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """fixed[positions], for positions that are known to be good: `take` gives up Python's lock, indexing may not."""
+    return np.take(fixed, positions, axis=0, mode="clip")
 
 
 def solve_systems(routine: str, matrices: np.ndarray, rights: np.ndarray) -> None:
