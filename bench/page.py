@@ -17,7 +17,8 @@ HEAD = """# Benchmarks
 Written by `{command}`; not edited by hand. Both sides run in turn in one process, with the threads stated; medians of
 n pairs; the ratio is ours / theirs, with the least and greatest ratio of a pair; lower is better. A share of a peak
 stands as its inverse. The floor is what the machine's own matrix product, memory or gather would need for the same
-work, where that has a meaning. What was tried for each stage, and the profiles, are in [log.md](log.md).
+work, where that has a meaning; ours can lie below it where rows that are read often stay in a cache. What was tried for
+each stage, and the profiles, are in [log.md](log.md).
 
 {machine}
 """

@@ -14,7 +14,7 @@ from deepcuts.kernels import native
 from deepcuts.predict import CnnSettings
 from deepcuts.predict.conv import ReluMaxPool, TimeConv, stack_of
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.network import build_network, frames_heard
+from deepcuts.predict.network import Standardise, build_network, frames_heard
 from deepcuts.predict.train import step
 
 SMALL = CnnSettings(width=20, kernel=4, pool=3, dense=16, window=50, device="cpu", precision="float32")
@@ -230,3 +230,17 @@ def test_a_gradient_in_bfloat16_points_where_that_in_float32_does():
     assert errors[1] == pytest.approx(errors[0], rel=0.01)
     assert float(nn.functional.cosine_similarity(slopes[0], slopes[1], dim=0)) > 0.995
     assert float(slopes[1].norm()) == pytest.approx(float(slopes[0].norm()), rel=0.03)
+
+
+@pytest.mark.parametrize("n", [1, 16, 37])
+def test_z_scores_rounded_a_few_windows_at_a_time_are_those_of_float32_rounded(n):
+    windows = torch.randn(n, 20, 5, generator=torch.Generator().manual_seed(n)).half()
+    mean, scale = np.linspace(-3, 3, 5), np.linspace(0.5, 4, 5)
+    layer = Standardise(mean, scale, 18)
+    plain = layer(windows)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = layer(windows)
+    assert rounded.dtype == torch.bfloat16
+    assert torch.equal(rounded, plain.bfloat16())
+    by_hand = (windows[:, :18].double().numpy() - mean) / scale
+    np.testing.assert_allclose(plain.numpy(), by_hand.transpose(0, 2, 1), atol=1e-5)

@@ -25,6 +25,7 @@ OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
+AT_ONCE = 16  # windows standardised at a time
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def frames_heard(settings: CnnSettings) -> int:
 class Standardise(nn.Module):
     """Windows [n, n_frames, n_channels] of any float type → z-scores [n, n_channels, n_heard] float32.
 
+    Where the CPU learns in bfloat16 they are rounded to it at once, as the convolution would do: a few windows at a
+    time, so that their float32 form stays in the cache.
+
     Args:
         mean, scale: of the channels [n_channels].
         n_heard: the first frames of a window, which go further; the network does not hear the others.
@@ -141,8 +145,13 @@ class Standardise(nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Standardise, in one walk; turn time last: in the answer's shape, not in memory."""
-        heard = torch.addcmul(-self.mean / self.scale, windows[:, : self.n_heard], 1 / self.scale)
-        return heard.transpose(1, 2)
+        heard, shift, factor = windows[:, : self.n_heard], -self.mean / self.scale, 1 / self.scale
+        if heard.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return torch.addcmul(shift, heard, factor).transpose(1, 2)
+        rounded = torch.empty(heard.shape, dtype=torch.get_autocast_dtype("cpu"))
+        for part, whole in zip(rounded.split(AT_ONCE), heard.split(AT_ONCE), strict=True):
+            part.copy_(torch.addcmul(shift, whole, factor))
+        return rounded.transpose(1, 2)
 
 
 class PoolOverTime(nn.Module):
