@@ -48,6 +48,7 @@ bench-quick: $(VENV)/.dev
 
 million: $(VENV)/.run
 	$(BIN)/python bench/million.py
+	$(BIN)/python bench/page.py
 
 clean:
 	rm -rf demo build work src/*.egg-info

@@ -21,10 +21,11 @@ from scipy import fft
 from deepcuts.audio.logmel import LogMelSettings, hear_logmel, logmel
 from deepcuts.audio.mfcc import MfccSettings, mfcc_frames
 from deepcuts.data.synth import SAMPLE_RATE, controls_from_latents, song_sound
+from page import PAPER_CLIPS, PAPER_SECONDS, budget
 from sides import Row, alternate, main, row, seconds
 
 LIBROSA = f"librosa {librosa.__version__}"
-CLIP_SECONDS, N_CLIPS = 29, 382_410  # the paper's
+CLIP_SECONDS = PAPER_SECONDS
 SAME = {"rtol": 0.0, "atol": 1e-3}  # of log-mel values up to 9
 FRAMES = {"n_fft": 1024, "hop_length": 512, "n_mels": 128, "center": False}
 
@@ -149,29 +150,11 @@ def rate_of_hearing() -> float:
     return CLIP_SECONDS / statistics.median(costs[1:])
 
 
-def budget(rate: float) -> dict[str, float]:
-    """What log-mel features of the paper's 382,410 clips of 29 s cost.
-
-    Args:
-        rate: seconds of sound heard in a second of one core.
-    Returns:
-        hours of one core, and GB on disk (float16, 1,247 frames of 128 bands a clip).
-    """
-    frames = 1 + (CLIP_SECONDS * SAMPLE_RATE - 1024) // 512
-    return {
-        "clips": N_CLIPS,
-        "seconds_a_clip": CLIP_SECONDS,
-        "times_real_time": rate,
-        "core_hours": N_CLIPS * CLIP_SECONDS / rate / 3600,
-        "gigabytes": N_CLIPS * frames * 128 * 2 / 1e9,
-    }
-
-
 def measure(quick: bool) -> list[Row]:
     rows = measure_mp3(quick) + measure_features(quick)
     cost = budget(rate_of_hearing())
     print(
-        f"{N_CLIPS:,} clips of {CLIP_SECONDS} s from MP3 at {cost['times_real_time']:.0f} x real time: "
+        f"{PAPER_CLIPS:,} clips of {CLIP_SECONDS} s from MP3 at {cost['times_real_time']:.0f} x real time: "
         f"{cost['core_hours']:.2f} hours of one core, {cost['gigabytes']:.0f} GB."
     )
     return rows
