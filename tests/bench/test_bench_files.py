@@ -1,0 +1,34 @@
+"""Benchmarks rot first: every one is listed, and the short ones run here, equal results and all."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import run
+from sides import Row
+
+BENCH = Path(__file__).parents[2] / "bench"
+# Not measured one by one: what they share, the pages, and what has a command of its own.
+OTHERS = {"sides", "floors", "growth", "page", "run", "stages", "million", "paper_stages", "kill_extract", "mlr"}
+OTHERS |= {"real_audio"}
+
+
+def test_every_benchmark_is_run_by_make_bench():
+    assert {path.stem for path in BENCH.glob("*.py")} == set(run.WORKS) | OTHERS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["exact", "words"])
+def test_a_benchmark_runs_and_writes_rows(name, tmp_path):
+    path = tmp_path / "rows.json"
+    subprocess.run([sys.executable, str(BENCH / f"{name}.py"), "--quick", "-o", str(path)], check=True)
+    rows = [Row(**row) for row in json.loads(path.read_text())]
+    assert rows
+    for row in rows:
+        assert row.ours > 0
+        assert row.theirs > 0
+        assert row.low <= row.high
+        assert row.n >= 1
