@@ -6,6 +6,7 @@ Both run a full sweep (users, then songs) in turn, so a busy neighbour slows bot
 thread, as its own documentation asks, and its time leaves out the transpose it makes anew in each call.
 """
 
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -60,7 +61,9 @@ class Contest:
         self.Y = (0.01 * np.random.default_rng(0).standard_normal((n_songs, n_factors))).astype(np.float32)
         self.X = np.zeros((n_users, n_factors), np.float32)
         how = {"factors": n_factors, "regularization": REGULARIZATION, "iterations": 1, "use_cg": n_steps > 0}
-        self.theirs = implicit.als.AlternatingLeastSquares(**how, num_threads=threads())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of BLAS threads, which are held to one while it fits
+            self.theirs = implicit.als.AlternatingLeastSquares(**how, num_threads=threads())
         self.theirs.user_factors, self.theirs.item_factors = self.X.copy(), self.Y.copy()
         self.confidence = sparse.csr_matrix(self.surplus)
         self.confidence.data = self.confidence.data + 1  # implicit reads the stored number as c, not as c - 1

@@ -66,4 +66,4 @@ def gather(rows: np.ndarray, wanted: np.ndarray) -> None:
 if __name__ == "__main__":
     every = {str(n): measure(n) for n in sorted({1, len(os.sched_getaffinity(0))})}
     Path(sys.argv[1]).write_text(json.dumps(every, indent=1) + "\n")
-    print(json.dumps(every, indent=1))
+    print("floors:", ", ".join(f"{name} {found / 1e9:.4g} G" for name, found in every[max(every)].items()))

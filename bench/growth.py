@@ -252,7 +252,7 @@ def follow(curve: Curve, quick: bool) -> dict[str, Any]:
         place, before, after = found
         reason = curve.steeper if after > before else curve.flatter
         why += f" Measured: {before:.2f} up to {sizes[place]:,}, {after:.2f} beyond"
-        why += f" (there it walks over {curve.walked(sizes[place]) / 2**20:,.1f} MiB). {reason}"
+        why += f" (its data there: {curve.walked(sizes[place]) / 2**20:,.1f} MiB). Likely: {reason}"
     return {
         "title": f"{curve.title} against {curve.size}",
         "stage": curve.title,
@@ -281,7 +281,7 @@ def draw(curves: Sequence[dict[str, Any]], path: Path) -> None:
             axes.axvline(at, color=BEND, linewidth=1, linestyle=(0, (3, 3)))
             told += f"\n{before:.2f} | {after:.2f}"
         axes.text(0.04, 0.95, told, transform=axes.transAxes, va="top", fontsize=9, color=INK)
-        axes.set_title(curve["stage"], loc="left", fontsize=10, color=INK, fontweight="bold")
+        axes.set_title(curve["title"].split(" (")[0], loc="left", fontsize=9, color=INK, fontweight="bold")
         axes.set_xlabel(curve["size"], fontsize=8)
         axes.set_ylabel(unit, fontsize=8)
         axes.set_ylim(costs.min() / 2, costs.max() * 6)

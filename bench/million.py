@@ -68,7 +68,9 @@ def content(work: Path, share: float, rows: list[dict[str, Any]]) -> dict[str, A
     size = ", ".join(f"{round(share * n):,} {name.removeprefix('n_')}" for name, n in sizes().items())
     about = (
         f"{size}; f = {N_FACTORS}, {N_SWEEPS} sweeps; {len(os.sched_getaffinity(0))} cores, no GPU. Plays are made, "
-        "with the Taste Profile's skew and content that tells a part of the taste. Intervals rest on 2,000 users."
+        "with the Taste Profile's skew, and content tells a part of taste by construction: this rehearses the size, "
+        f"it is no evidence of quality. Intervals rest on {report['n_bootstrap_users']:,} users. Wall time counts all "
+        "attempts of a stage that was killed; CPU and memory are of the last one."
     )
     return {
         "title": "The Million Song rehearsal",
@@ -88,6 +90,7 @@ def main() -> None:
     chain = stages(given.work, given.share)
     rows = table(chain, run(chain, given.work))
     write_file(given.output, json.dumps(content(given.work, given.share, rows), indent=1, ensure_ascii=False) + "\n")
+    print(f"{given.output} written")
     print(*(f"{row['stage']}: {row['wall s']} s, {row['peak GB']} GB" for row in rows), sep="\n")
 
 

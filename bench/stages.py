@@ -45,10 +45,11 @@ def run(stages: Sequence[Stage], folder: Path) -> dict[str, Spent]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a stage that outlives its parent holds it too
         except BlockingIOError:
-            sys.exit(f"{folder}: another run is still at work there. Wait for it, or stop it.")
+            sys.exit(f"{folder}: a run, or a stage that outlived a killed one, is still at work there. Wait for it.")
         for number, stage in enumerate(stages, start=1):
             before = spent.get(stage.name) or Spent(wall=0.0, cpu=0.0, peak=0.0, attempts=0, done=False)
             if before["done"]:
+                print(f"[{number}/{len(stages)}] {stage.name}: done before", file=sys.stderr, flush=True)
                 continue
             print(f"[{number}/{len(stages)}] {stage.name}", file=sys.stderr, flush=True)
             for now in watch(stage.command, before, lock.fileno()):
