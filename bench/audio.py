@@ -3,12 +3,11 @@
     OMP_NUM_THREADS=1 python bench/audio.py --quick
 
 Both sides hear the same sound of the planted world, on one thread, and give the same features: that is checked before
-anything is timed. The last line is what the paper's features would cost at the rate measured here.
+anything is timed. What the paper's features would cost at this rate stands on the page (page.py).
 """
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from scipy import fft
 from deepcuts.audio.logmel import LogMelSettings, hear_logmel, logmel
 from deepcuts.audio.mfcc import MfccSettings, mfcc_frames
 from deepcuts.data.synth import SAMPLE_RATE, controls_from_latents, song_sound
-from page import PAPER_CLIPS, PAPER_SECONDS, budget
+from page import PAPER_SECONDS
 from sides import Row, alternate, main, row, seconds
 
 LIBROSA = f"librosa {librosa.__version__}"
@@ -137,27 +136,8 @@ def measure_features(quick: bool) -> list[Row]:
     ]
 
 
-def rate_of_hearing() -> float:
-    """Seconds of sound from an MP3 of 192 kbit/s to log-mel in a CPU second, median of five."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp3"
-        write_mp3(path, planted(CLIP_SECONDS, 0), 192)
-        costs = []
-        for _ in range(6):
-            began = time.process_time()
-            hear_logmel(path, LogMelSettings())
-            costs.append(time.process_time() - began)
-    return CLIP_SECONDS / statistics.median(costs[1:])
-
-
 def measure(quick: bool) -> list[Row]:
-    rows = measure_mp3(quick) + measure_features(quick)
-    cost = budget(rate_of_hearing())
-    print(
-        f"{PAPER_CLIPS:,} clips of {CLIP_SECONDS} s from MP3 at {cost['times_real_time']:.0f} x real time: "
-        f"{cost['core_hours']:.2f} hours of one core, {cost['gigabytes']:.0f} GB."
-    )
-    return rows
+    return measure_mp3(quick) + measure_features(quick)
 
 
 if __name__ == "__main__":

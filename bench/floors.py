@@ -8,7 +8,6 @@ gather_50, gather_128, gather_400                     bytes/s of reading random 
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
+
+from deepcuts.kernels import native
 
 
 def rate(work: Callable[[], object], amount: float) -> float:
@@ -64,6 +65,6 @@ def gather(rows: np.ndarray, wanted: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    every = {str(n): measure(n) for n in sorted({1, len(os.sched_getaffinity(0))})}
+    every = {str(n): measure(n) for n in sorted({1, native.n_cores()})}
     Path(sys.argv[1]).write_text(json.dumps(every, indent=1) + "\n")
     print("floors:", ", ".join(f"{name} {found / 1e9:.4g} G" for name, found in every[max(every)].items()))

@@ -255,7 +255,6 @@ def follow(curve: Curve, quick: bool) -> dict[str, Any]:
         why += f" (its data there: {curve.walked(sizes[place]) / 2**20:,.1f} MiB). Likely: {reason}"
     return {
         "title": f"{curve.title} against {curve.size}",
-        "stage": curve.title,
         "size": curve.size,
         "unit": "bytes" if curve.memory else "s",
         "sizes": sizes,

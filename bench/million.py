@@ -11,10 +11,10 @@ every test song is ranked for every user. Run the same again after a kill, at an
 import argparse
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from deepcuts.kernels import native
 from deepcuts.store import write_file
 from stages import Stage, run, table
 
@@ -67,7 +67,7 @@ def content(work: Path, share: float, rows: list[dict[str, Any]]) -> dict[str, A
     ]
     size = ", ".join(f"{round(share * n):,} {name.removeprefix('n_')}" for name, n in sizes().items())
     about = (
-        f"{size}; f = {N_FACTORS}, {N_SWEEPS} sweeps; {len(os.sched_getaffinity(0))} cores, no GPU. Plays are made, "
+        f"{size}; f = {N_FACTORS}, {N_SWEEPS} sweeps; {native.n_cores()} cores, no GPU. Plays are made, "
         "with the Taste Profile's skew, and content tells a part of taste by construction: this rehearses the size, "
         f"it is no evidence of quality. Intervals rest on {report['n_bootstrap_users']:,} users. Wall time counts all "
         "attempts of a stage that was killed; CPU and memory are of the last one."

@@ -11,6 +11,7 @@ from typing import Any
 
 from deepcuts.cli.doctor import installed
 from deepcuts.experiments.results import comparisons_text, how, rows_markdown, table_markdown
+from deepcuts.kernels import native
 from deepcuts.store import write_file
 
 PACKAGES = ("numpy", "scipy", "torch", "polars", "implicit", "faiss-cpu", "librosa", "pandas", "scikit-learn")
@@ -59,7 +60,7 @@ def machine() -> str:
     processor = named[0].partition(":")[2].strip() if named else platform.processor()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     told = ", ".join(f"{name} {found}" for name in PACKAGES if (found := installed(name)) != "no")
-    cores = len(os.sched_getaffinity(0))
+    cores = native.n_cores()
     return f"{processor}, {cores} cores, {memory:.0f} GiB · Python {platform.python_version()}, {told}"
 
 

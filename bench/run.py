@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deepcuts.kernels import native
 from deepcuts.progress import progress
 from deepcuts.store import write_file
 from page import markdown
@@ -44,7 +45,7 @@ def measure(names: list[str], quick: bool, scratch: Path) -> tuple[dict[str, Any
     found: dict[str, Any] = {"works": {}}
     took: dict[str, float] = {}
     failed = []
-    n_cores = len(os.sched_getaffinity(0))
+    n_cores = native.n_cores()
     with progress("bench", total=len(names) + 2, unit="benchmark") as bar:
         for name in ["floors", *names, "growth"]:
             began, output = time.monotonic(), scratch / f"{name}.json"

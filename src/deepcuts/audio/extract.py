@@ -11,7 +11,6 @@ One run at a time may write to an artifact.
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from deepcuts.audio.shards import Known, Outcome, Place, Shelf, by_place, read_s
 from deepcuts.audio.sources import Plan, plan_files
 from deepcuts.audio.workers import Job, hear_files
 from deepcuts.errors import ArtifactError, InputError, SettingError
+from deepcuts.kernels.native import n_cores
 from deepcuts.progress import progress
 
 log = logging.getLogger(__name__)
@@ -189,14 +189,10 @@ class _Spent:
     cpu_seconds: float = 0.0
 
 
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[list[Outcome], _Spent]:
     """An outcome for each file of the plan, in its order; the frames go to the shelf."""
     paths = [one.path for one in plan.files]
-    n_jobs = min(jobs or _n_cores(), len(paths))
+    n_jobs = min(jobs or n_cores(), len(paths))
     outcomes: list[Outcome] = [Outcome("")] * len(paths)
     spent = _Spent()
     with progress("extract", total=len(paths), unit="file") as bar, _flushed(shelf):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import platform
 import sys
 import tempfile
@@ -35,7 +34,7 @@ def doctor(as_json: Json = False) -> None:
     found: dict[str, Any] = {
         "deepcuts": __version__,
         "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": native.n_cores(),
         "free_disk_gb": round(free_bytes(Path.cwd()) / 1e9, 1),
         "packages": {name: installed(name) for name in PACKAGES},
         "kernels": native.backend(),

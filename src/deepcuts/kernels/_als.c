@@ -15,42 +15,8 @@ struct scratch {
     float *z, *d;                         /* a number for each play of a row, and room for a fourth */
 };
 
-#define TARGET
-#define NAMED(x) x##_plain
-#include "_als_rows.h"
-#undef TARGET
-#undef NAMED
-
-#if HAS_SETS
-#define TARGET TARGET_AVX2
-#define NAMED(x) x##_avx2
-#include "_als_rows.h"
-#undef TARGET
-#undef NAMED
-#define TARGET TARGET_AVX512
-#define NAMED(x) x##_avx512
-#include "_als_rows.h"
-#undef TARGET
-#undef NAMED
-#endif
-
-static void solve(
-    enum instructions set, const int64_t *start, const int32_t *other, const float *surplus, const wide *fixed,
-    Py_ssize_t n_wide, wide *rows, double *loss, Py_ssize_t begin, Py_ssize_t end, int n_steps, struct scratch s)
-{
-#if HAS_SETS
-    if (set == AVX512) {
-        solve_rows_avx512(start, other, surplus, fixed, n_wide, rows, loss, begin, end, n_steps, s);
-        return;
-    }
-    if (set == AVX2) {
-        solve_rows_avx2(start, other, surplus, fixed, n_wide, rows, loss, begin, end, n_steps, s);
-        return;
-    }
-#endif
-    (void)set;
-    solve_rows_plain(start, other, surplus, fixed, n_wide, rows, loss, begin, end, n_steps, s);
-}
+#define LOOP "_als_rows.h"
+#include "_sets.h"
 
 /* The layout of six arrays, checked: als.py has the messages for people, this only keeps memory safe. */
 static const char *check(Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
@@ -59,22 +25,22 @@ static const char *check(Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
     static const int dims[] = {1, 1, 1, 2, 2, 1};
     for (int i = 0; i < 6; i++)
         if (b[i].itemsize != sizes[i] || b[i].ndim != dims[i])
-            return "solve_rows: an array has the wrong type or number of axes";
+            return "an array has the wrong type or number of axes";
     const int64_t *start = b[0].buf;
     const int32_t *other = b[1].buf;
     const Py_ssize_t n_rows = b[4].shape[0], n_plays = b[1].shape[0];
     if (b[0].shape[0] != n_rows + 1 || b[5].shape[0] != n_rows || b[2].shape[0] != n_plays)
-        return "solve_rows: lengths do not fit each other";
+        return "lengths do not fit each other";
     if (b[3].shape[1] != b[4].shape[1] || b[4].shape[1] % 16)
-        return "solve_rows: rows must be equally wide, a multiple of 16";
+        return "rows must be equally wide, a multiple of 16";
     if (begin < 0 || end < begin || end > n_rows)
-        return "solve_rows: begin and end are not rows";
+        return "begin and end are not rows";
     for (Py_ssize_t row = begin; row < end; row++)
         if (start[row] < 0 || start[row + 1] < start[row] || start[row + 1] > n_plays)
-            return "solve_rows: start does not ascend within the plays";
+            return "start does not ascend within the plays";
     for (Py_ssize_t i = begin < end ? (Py_ssize_t)start[begin] : 0; begin < end && i < start[end]; i++)
         if (other[i] < 0 || other[i] >= b[3].shape[0])
-            return "solve_rows: a play points outside the fixed rows";
+            return "a play points outside the fixed rows";
     return NULL;
 }
 
@@ -103,19 +69,14 @@ static PyObject *py_solve_rows(PyObject *self, PyObject *args)
     PyObject *arrays[6];
     Py_buffer b[6];
     Py_ssize_t begin, end;
-    int n_steps, set, n_held = 0;
+    int n_steps, set;
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "OOOOOOnnii", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &arrays[4], &arrays[5],
                           &begin, &end, &n_steps, &set))
         return NULL;
-    for (; n_held < 6; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held], PyBUF_C_CONTIGUOUS | (n_held >= 4 ? PyBUF_WRITABLE : 0)))
-            goto done;
-    const char *wrong = check(b, begin, end);
-    if (wrong || set < PLAIN || set > (int)best_instructions()) {
-        PyErr_SetString(PyExc_ValueError, wrong ? wrong : "solve_rows: this processor lacks these instructions");
+    const int n_held = hold(arrays, b, 6, 1u << 4 | 1u << 5);
+    if (n_held < 6 || refuse("solve_rows", check(b, begin, end), set))
         goto done;
-    }
     const Py_ssize_t n_wide = b[4].shape[1] / 16;
     struct scratch s;
     if (!make_scratch(b[0].buf, begin, end, n_wide, &s)) {
@@ -123,14 +84,12 @@ static PyObject *py_solve_rows(PyObject *self, PyObject *args)
         goto done;
     }
     Py_BEGIN_ALLOW_THREADS
-    solve((enum instructions)set, b[0].buf, b[1].buf, b[2].buf, b[3].buf, n_wide, b[4].buf, b[5].buf, begin, end,
-          n_steps, s);
+    RUN(set, solve_rows, b[0].buf, b[1].buf, b[2].buf, b[3].buf, n_wide, b[4].buf, b[5].buf, begin, end, n_steps, s);
     Py_END_ALLOW_THREADS
     PyMem_Free(s.memory);
     answer = Py_NewRef(Py_None);
 done:
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 
@@ -169,12 +128,11 @@ static PyObject *py_solve_systems(PyObject *self, PyObject *args)
     (void)self;
     PyObject *capsule, *arrays[2], *answer = NULL;
     Py_buffer b[2];
-    int n_held = 0;
     if (!PyArg_ParseTuple(args, "OOO", &capsule, &arrays[0], &arrays[1]))
         return NULL;
-    for (; n_held < 2; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE))
-            goto done;
+    const int n_held = hold(arrays, b, 2, 1u << 0 | 1u << 1);
+    if (n_held < 2)
+        goto done;
     const Py_ssize_t size = b[0].itemsize;
     if ((size != 4 && size != 8) || b[1].itemsize != size || b[0].ndim != 3 || b[1].ndim != 3 ||
         b[0].shape[1] != b[0].shape[2] || b[1].shape[0] != b[0].shape[0] || b[1].shape[1] != b[0].shape[1] ||
@@ -190,8 +148,7 @@ static PyObject *py_solve_systems(PyObject *self, PyObject *args)
     }
     answer = Py_NewRef(routine ? Py_True : Py_False);
 done:
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 

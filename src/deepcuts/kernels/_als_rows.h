@@ -1,6 +1,4 @@
-/* The rows of one half-sweep, for one instruction set. Included by _als.c once for each set, with
- *   TARGET    the attribute that allows the set
- *   NAMED(x)  x with the name of the set behind it
+/* The rows of one half-sweep, for one instruction set (_sets.h).
  *
  * Row x with plays i (surplus s_i, fixed row y_i; basis in which G + lambda I is the identity) solves
  *     (I + sum_i s_i y_i y_i') x = sum_i (1 + s_i) y_i

@@ -182,13 +182,13 @@ static PyObject *table_split(PyObject *self, PyObject *args)
     Table *table = (Table *)self;
     PyObject *arrays[4];
     Py_buffer b[4];
-    int separator, n_held = 0;
+    int separator;
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "OiOOO", &arrays[0], &separator, &arrays[1], &arrays[2], &arrays[3]))
         return NULL;
-    for (; n_held < 4; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held], PyBUF_C_CONTIGUOUS | (n_held ? PyBUF_WRITABLE : 0)))
-            goto done;
+    const int n_held = hold(arrays, b, 4, 1u << 1 | 1u << 2 | 1u << 3);
+    if (n_held < 4)
+        goto done;
     for (int i = 1; i < 4; i++)
         if (b[i].itemsize != 4 || b[i].ndim != 1 || b[i].shape[0] < (b[0].len + 5) / 6) {
             PyErr_SetString(PyExc_ValueError, "split: an array is not int32 with room for a row in 6 bytes");
@@ -210,8 +210,7 @@ static PyObject *table_split(PyObject *self, PyObject *args)
     else
         answer = n == ODD ? Py_NewRef(Py_None) : PyLong_FromSsize_t(n);
 done:
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 

@@ -20,41 +20,14 @@ typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
 #define FLOAT_TO_BRAIN(x) __builtin_convertvector((bits)(x) >> 16, halves) /* exact: it came from there */
 #define SAME(x) (x)
 
-#define TARGET
-#define NAMED(x) x##_plain
-#include "_maxpool_kinds.h"
-#undef TARGET
-#undef NAMED
-
-#if HAS_SETS
-#define TARGET TARGET_AVX2
-#define NAMED(x) x##_avx2
-#include "_maxpool_kinds.h"
-#undef TARGET
-#undef NAMED
-#define TARGET TARGET_AVX512
-#define NAMED(x) x##_avx512
-#include "_maxpool_kinds.h"
-#undef TARGET
-#undef NAMED
-#endif
+#define LOOP "_maxpool_kinds.h"
+#include "_sets.h"
 
 static void work(enum instructions set, int largest, Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
 {
     const Py_ssize_t width = b[1].shape[1];
     const int size = (int)(b[0].shape[0] / b[1].shape[0]), brain = b[0].itemsize == 2;
-#if HAS_SETS
-    if (set == AVX512) {
-        work_avx512(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
-        return;
-    }
-    if (set == AVX2) {
-        work_avx2(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
-        return;
-    }
-#endif
-    (void)set;
-    work_plain(largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
+    RUN(set, work, largest, brain, b[0].buf, b[1].buf, width, size, begin, end);
 }
 
 /* Only what keeps memory safe. */
@@ -62,13 +35,13 @@ static const char *check(Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
 {
     if (b[0].ndim != 2 || b[1].ndim != 2 || b[0].itemsize != b[1].itemsize ||
         (b[0].itemsize != 2 && b[0].itemsize != 4))
-        return "maxpool: an array has the wrong type or number of axes";
+        return "an array has the wrong type or number of axes";
     const Py_ssize_t n_rows = b[1].shape[0];
     if (b[0].shape[1] != b[1].shape[1] || n_rows < 1 || b[0].shape[0] < n_rows || b[0].shape[0] % n_rows ||
         b[0].shape[0] / n_rows > INT32_MAX)
-        return "maxpool: frames are not a multiple of the rows, or not as wide";
+        return "frames are not a multiple of the rows, or not as wide";
     if (begin < 0 || end < begin || end > n_rows)
-        return "maxpool: begin and end are not rows";
+        return "begin and end are not rows";
     return NULL;
 }
 
@@ -96,19 +69,13 @@ static PyObject *run(PyObject *args, int largest)
     Py_buffer b[2];
     Py_ssize_t begin, end;
     Py_ssize_t crew[3] = {0};
-    int set, n_threads = 1, n_held = 0;
+    int set, n_threads = 1;
     if (!PyArg_ParseTuple(args, "OOnni|nnni", &arrays[0], &arrays[1], &begin, &end, &set, &crew[0], &crew[1],
                           &crew[2], &n_threads))
         return NULL;
-    for (; n_held < 2; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held],
-                               PyBUF_C_CONTIGUOUS | (n_held == largest ? PyBUF_WRITABLE : 0)))
-            goto done;
-    const char *wrong = check(b, begin, end);
-    if (wrong || set < PLAIN || set > (int)best_instructions()) {
-        PyErr_SetString(PyExc_ValueError, wrong ? wrong : "maxpool: this processor lacks these instructions");
+    const int n_held = hold(arrays, b, 2, 1u << largest);
+    if (n_held < 2 || refuse("maxpool", check(b, begin, end), set))
         goto done;
-    }
     struct share all = {(enum instructions)set, largest, b, begin, end, (number)crew[1], (number)crew[2]};
     Py_BEGIN_ALLOW_THREADS
     if (n_threads > 1 && crew[0] && crew[1] && crew[2])
@@ -118,8 +85,7 @@ static PyObject *run(PyObject *args, int largest)
     Py_END_ALLOW_THREADS
     answer = Py_NewRef(Py_None);
 done:
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 

@@ -7,78 +7,17 @@
  * rows[begin:end].
  */
 #include "_native.h"
+#if HAS_SETS
+#include <immintrin.h>
+#endif
 
 enum {
     AT_ONCE = 4, /* relevant songs of a user counted in one walk over the scores */
     TILE = 2048, /* songs whose copies are added for all rows before the next songs */
 };
 
-/* A comparison gives -1 where it holds. `how` is for AVX-512 alone. */
-#define COUNT_WHERE(n, v, sign, t, how) ((n) -= (v)sign(t))
-
-#define TARGET
-#define NAMED(x) x##_plain
-#define LANES 4
-#include "_places_rows.h"
-#undef TARGET
-#undef NAMED
-#undef LANES
-
-#if HAS_SETS
-#define TARGET TARGET_AVX2
-#define NAMED(x) x##_avx2
-#define LANES 8
-#include "_places_rows.h"
-#undef TARGET
-#undef NAMED
-#undef LANES
-/* AVX-512 compares into a mask; GCC makes a vector of it first unless told, and a quarter of the time is lost. */
-#include <immintrin.h>
-#undef COUNT_WHERE
-#define COUNT_WHERE(n, v, sign, t, how)                                                                                \
-    ((n) = (NAMED(counts))_mm512_mask_sub_epi32(                                                                       \
-         (__m512i)(n), _mm512_cmp_ps_mask((__m512)(v), _mm512_set1_ps(t), how), (__m512i)(n), _mm512_set1_epi32(-1)))
-#define TARGET TARGET_AVX512
-#define NAMED(x) x##_avx512
-#define LANES 16
-#include "_places_rows.h"
-#undef TARGET
-#undef NAMED
-#undef LANES
-#endif
-
-static Py_ssize_t count(
-    enum instructions set, const float *scores, Py_ssize_t n_songs, const int64_t *start, const int32_t *song,
-    const int32_t *place, int64_t *rank, int64_t *greater, int64_t *equal, Py_ssize_t begin, Py_ssize_t end)
-{
-#if HAS_SETS
-    if (set == AVX512)
-        return count_places_avx512(scores, n_songs, start, song, place, rank, greater, equal, begin, end);
-    if (set == AVX2)
-        return count_places_avx2(scores, n_songs, start, song, place, rank, greater, equal, begin, end);
-#endif
-    (void)set;
-    return count_places_plain(scores, n_songs, start, song, place, rank, greater, equal, begin, end);
-}
-
-static void sum_copies(
-    enum instructions set, const float *scores, Py_ssize_t n_songs, const int64_t *start, const float *t,
-    const int32_t *own, const int32_t *place, const uint8_t *copies, Py_ssize_t n_draws, int32_t *before,
-    Py_ssize_t begin, Py_ssize_t end)
-{
-#if HAS_SETS
-    if (set == AVX512) {
-        copies_before_avx512(scores, n_songs, start, t, own, place, copies, n_draws, before, begin, end);
-        return;
-    }
-    if (set == AVX2) {
-        copies_before_avx2(scores, n_songs, start, t, own, place, copies, n_draws, before, begin, end);
-        return;
-    }
-#endif
-    (void)set;
-    copies_before_plain(scores, n_songs, start, t, own, place, copies, n_draws, before, begin, end);
-}
+#define LOOP "_places_rows.h"
+#include "_sets.h"
 
 /* Layouts of seven arrays, checked: places.py has the messages for people, this only keeps memory safe. */
 static const char *check_layout(const Py_buffer *b, const Py_ssize_t *sizes, const int *dims)
@@ -143,30 +82,16 @@ static const char *check_copies(const Py_buffer *b, Py_ssize_t begin, Py_ssize_t
     return check_rows(&b[1], b[0].shape[0], n_boundaries, begin, end);
 }
 
-/* What both functions share: seven arrays, of which those from `first_written` on are written to, two rows and a set
+/* What both functions share: seven arrays, of which some are `written` to, two rows and a set
  * of instructions. Returns how many buffers are held: seven, or fewer with an error set. */
 static int read_arguments(
-    PyObject *args, Py_buffer *b, int first_written, Py_ssize_t *begin, Py_ssize_t *end, int *set)
+    PyObject *args, Py_buffer *b, unsigned written, Py_ssize_t *begin, Py_ssize_t *end, int *set)
 {
     PyObject *arrays[7];
-    int n_held = 0;
     if (!PyArg_ParseTuple(args, "OOOOOOOnni", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &arrays[4], &arrays[5],
                           &arrays[6], begin, end, set))
         return 0;
-    for (; n_held < 7; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held],
-                               PyBUF_C_CONTIGUOUS | (n_held >= first_written ? PyBUF_WRITABLE : 0)))
-            break;
-    return n_held;
-}
-
-static int refuse(const char *wrong, int set)
-{
-    if (!wrong && (set < PLAIN || set > (int)best_instructions()))
-        wrong = "this processor lacks these instructions";
-    if (wrong)
-        PyErr_SetString(PyExc_ValueError, wrong);
-    return wrong != NULL;
+    return hold(arrays, b, 7, written);
 }
 
 static PyObject *py_count_places(PyObject *self, PyObject *args)
@@ -176,16 +101,15 @@ static PyObject *py_count_places(PyObject *self, PyObject *args)
     Py_ssize_t begin, end, odd;
     int set;
     PyObject *answer = NULL;
-    int n_held = read_arguments(args, b, 4, &begin, &end, &set);
-    if (n_held == 7 && !refuse(check_places(b, begin, end), set)) {
+    int n_held = read_arguments(args, b, 1u << 4 | 1u << 5 | 1u << 6, &begin, &end, &set);
+    if (n_held == 7 && !refuse("count_places", check_places(b, begin, end), set)) {
         Py_BEGIN_ALLOW_THREADS
-        odd = count((enum instructions)set, b[0].buf, b[0].shape[1], b[1].buf, b[2].buf, b[3].buf, b[4].buf, b[5].buf,
+        odd = RUN(set, count_places, b[0].buf, b[0].shape[1], b[1].buf, b[2].buf, b[3].buf, b[4].buf, b[5].buf,
                     b[6].buf, begin, end);
         Py_END_ALLOW_THREADS
         answer = PyLong_FromSsize_t(odd);
     }
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 
@@ -196,16 +120,15 @@ static PyObject *py_copies_before(PyObject *self, PyObject *args)
     Py_ssize_t begin, end;
     int set;
     PyObject *answer = NULL;
-    int n_held = read_arguments(args, b, 6, &begin, &end, &set);
-    if (n_held == 7 && !refuse(check_copies(b, begin, end), set)) {
+    int n_held = read_arguments(args, b, 1u << 6, &begin, &end, &set);
+    if (n_held == 7 && !refuse("copies_before", check_copies(b, begin, end), set)) {
         Py_BEGIN_ALLOW_THREADS
-        sum_copies((enum instructions)set, b[0].buf, b[0].shape[1], b[1].buf, b[2].buf, b[3].buf, b[4].buf, b[5].buf,
+        RUN(set, copies_before, b[0].buf, b[0].shape[1], b[1].buf, b[2].buf, b[3].buf, b[4].buf, b[5].buf,
                    b[5].shape[1], b[6].buf, begin, end);
         Py_END_ALLOW_THREADS
         answer = Py_NewRef(Py_None);
     }
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 

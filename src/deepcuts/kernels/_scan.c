@@ -20,38 +20,8 @@ struct job {
     double unit, near, far; /* see may_be_best */
 };
 
-#define TARGET
-#define NAMED(x) x##_plain
-#include "_scan_rows.h"
-#undef TARGET
-#undef NAMED
-
-#if HAS_SETS
-#define TARGET TARGET_AVX2
-#define NAMED(x) x##_avx2
-#include "_scan_rows.h"
-#undef TARGET
-#undef NAMED
-#define TARGET TARGET_AVX512
-#define NAMED(x) x##_avx512
-#include "_scan_rows.h"
-#undef TARGET
-#undef NAMED
-#endif
-
-typedef void bounds_of(const struct job *, Py_ssize_t, Py_ssize_t, double *, double *);
-
-static bounds_of *choose(enum instructions set)
-{
-#if HAS_SETS
-    if (set == AVX512)
-        return bounds_avx512;
-    if (set == AVX2)
-        return bounds_avx2;
-#endif
-    (void)set;
-    return bounds_plain;
-}
+#define LOOP "_scan_rows.h"
+#include "_sets.h"
 
 /* Put `value` in the place of the least of a heap of k (the least stands first). */
 static void replace_least(double *heap, Py_ssize_t k, double value)
@@ -74,7 +44,7 @@ static void replace_least(double *heap, Py_ssize_t k, double value)
 /* The k largest lower bounds so far stand in `lows`. A row whose upper bound is no more than the least of them has k
  * rows before it that score at least as much, and the earlier wins a tie: it is out. A bound that is not a number keeps
  * its row in. Whom to skip is asked last, of the few that remain. */
-static Py_ssize_t scan(const struct job *j, bounds_of *bounds)
+static Py_ssize_t scan(const struct job *j, enum instructions set)
 {
     double middle[AT_ONCE], apart[AT_ONCE];
     Py_ssize_t n_found = 0;
@@ -82,7 +52,7 @@ static Py_ssize_t scan(const struct job *j, bounds_of *bounds)
         j->lows[i] = -INFINITY;
     for (Py_ssize_t first = j->begin; first < j->end; first += AT_ONCE) {
         const Py_ssize_t n = j->end - first < AT_ONCE ? j->end - first : AT_ONCE;
-        bounds(j, first, n, middle, apart);
+        RUN(set, bounds, j, first, n, middle, apart);
         for (Py_ssize_t i = 0; i < n; i++) {
             if (middle[i] + apart[i] <= j->lows[0] || j->skip[first + i])
                 continue;
@@ -104,15 +74,15 @@ static const char *check(const Py_buffer *b, Py_ssize_t begin, Py_ssize_t end)
     static const Py_ssize_t sizes[] = {1, 4, 4, 4, 2, 1, 4, 8, 8};
     for (int i = 0; i < N_ARRAYS; i++)
         if (b[i].itemsize != sizes[i] || b[i].ndim != (i == ROWS ? 2 : 1))
-            return "scan_rows: an array has the wrong type or number of axes";
+            return "an array has the wrong type or number of axes";
     const Py_ssize_t n = b[ROWS].shape[0];
     for (int i = SCALE; i < LOWS; i++)
         if (b[i].shape[0] != (i == QUERY ? b[ROWS].shape[1] : n))
-            return "scan_rows: lengths do not fit each other";
+            return "lengths do not fit each other";
     if (b[LOWS].shape[0] < 1 || n > INT32_MAX)
-        return "scan_rows: no places to fill, or more rows than int32 counts";
+        return "no places to fill, or more rows than int32 counts";
     if (begin < 0 || end < begin || end > n)
-        return "scan_rows: begin and end are not rows";
+        return "begin and end are not rows";
     return NULL;
 }
 
@@ -122,31 +92,24 @@ static PyObject *py_scan_rows(PyObject *self, PyObject *args)
     PyObject *arrays[N_ARRAYS], *answer = NULL;
     Py_buffer b[N_ARRAYS];
     struct job j;
-    int set, n_held = 0;
+    int set;
     if (!PyArg_ParseTuple(args, "OOOOOOOOOdddnni", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &arrays[4],
                           &arrays[5], &arrays[6], &arrays[7], &arrays[8], &j.unit, &j.near, &j.far, &j.begin, &j.end,
                           &set))
         return NULL;
-    for (; n_held < N_ARRAYS; n_held++)
-        if (PyObject_GetBuffer(arrays[n_held], &b[n_held],
-                               PyBUF_C_CONTIGUOUS | (n_held >= FOUND ? PyBUF_WRITABLE : 0)))
-            goto done;
-    const char *wrong = check(b, j.begin, j.end);
-    if (wrong || set < PLAIN || set > (int)best_instructions()) {
-        PyErr_SetString(PyExc_ValueError, wrong ? wrong : "scan_rows: this processor lacks these instructions");
+    const int n_held = hold(arrays, b, N_ARRAYS, 1u << FOUND | 1u << HIGH | 1u << LOWS);
+    if (n_held < N_ARRAYS || refuse("scan_rows", check(b, j.begin, j.end), set))
         goto done;
-    }
     j.rows = b[ROWS].buf, j.scale = b[SCALE].buf, j.error = b[ERROR].buf, j.length = b[LENGTH].buf;
     j.query = b[QUERY].buf, j.skip = b[SKIP].buf, j.found = b[FOUND].buf, j.high = b[HIGH].buf, j.lows = b[LOWS].buf;
     j.width = b[ROWS].shape[1], j.k = b[LOWS].shape[0];
     Py_ssize_t n_found;
     Py_BEGIN_ALLOW_THREADS
-    n_found = scan(&j, choose((enum instructions)set));
+    n_found = scan(&j, (enum instructions)set);
     Py_END_ALLOW_THREADS
     answer = PyLong_FromSsize_t(n_found);
 done:
-    while (n_held > 0)
-        PyBuffer_Release(&b[--n_held]);
+    release(b, n_held);
     return answer;
 }
 

@@ -1,4 +1,4 @@
-/* Bounds of the products of rows with a query, for one instruction set. Included by _scan.c once for each set.
+/* Bounds of the products of rows with a query, for one instruction set (_sets.h).
  *
  * The inner loop is plain, so that the compiler sees a product of 16-bit numbers summed in 32 bits: one instruction for
  * 16 or 32 of them. Reading the rows from memory is what takes the time, so the rows ahead are asked for early.

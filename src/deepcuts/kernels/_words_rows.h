@@ -1,14 +1,11 @@
-/* The frames of one block, for one instruction set. Included by _words.c once for each set, with
- *   TARGET           the attribute that allows the set
- *   NAMED(x)         x with the name of the set behind it
- *   VECTOR, COUNTS   the types of a register of LANES floats, and of as many int32
- *   FRAMES, VECTORS  how many frames, and registers of words, are scored together: their FRAMES * VECTORS sums, VECTORS
- *                    of words and one number of a frame must fit the registers
+/* The frames of one block, for one instruction set (_sets.h); FRAMES and VECTORS are in _words.c.
  *
  * score(x, w) = x . w - |w|^2/2 grows by one channel at a time, in registers, and no table of scores is written. For
  * each frame a register keeps the best score in each lane and another the word that had it; the lanes meet at the end.
  * A tile of words (10 KB at 39 channels) comes from the second cache once for a group of frames.
  */
+typedef float VECTOR __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t COUNTS __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 TARGET static inline __attribute__((always_inline)) void NAMED(score)(
     const float *const *x, const float *words, const float *start, Py_ssize_t n_channels, VECTOR (*score)[VECTORS])

@@ -32,7 +32,7 @@ from scipy import linalg, sparse
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.errors import InputError
 from deepcuts.kernels import exact, native
-from deepcuts.kernels.native import each, one_blas_thread
+from deepcuts.kernels.native import each, every, one_blas_thread
 
 # With λ = 0 G may be singular: λ is at least this share of its mean eigenvalue. It moves the objective by as little.
 SMALLEST_RIDGE = 1e-10
@@ -51,7 +51,7 @@ def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     float64 because it stands for all the pairs nobody played: its small directions decide how well λ is obeyed.
     """
     step = max(ROWS_AT_ONCE, -(-len(rows) // 64))  # at most 64 parts, however many rows
-    blocks = _every(len(rows), step)
+    blocks = every(len(rows), step)
     parts = np.zeros((len(blocks), rows.shape[1], rows.shape[1]))
 
     def work(block: tuple[int, int]) -> None:
@@ -168,7 +168,7 @@ def _times(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None, width: i
         part = slice(*block)
         np.matmul(rows[part], matrix, out=result[part, :n_factors], casting="same_kind")
 
-    each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
+    each(work, every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
     return result
 
 
@@ -179,7 +179,7 @@ def _turn(rows: np.ndarray, matrix: np.ndarray, n_threads: int | None) -> None:
         part = slice(*block)
         rows[part] = rows[part] @ matrix
 
-    each(work, _every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
+    each(work, every(len(rows), ROWS_AT_ONCE), n_threads, rows.size)
 
 
 def _padded(n_factors: int) -> int:
@@ -258,10 +258,6 @@ def _improve(
     loss = np.empty(len(rows))
     module.solve_rows(start, other, surplus, fixed, rows, loss, 0, len(rows), n_steps, len(module.instructions()) - 1)
     return loss
-
-
-def _every(n: int, step: int) -> list[tuple[int, int]]:
-    return [(begin, min(begin + step, n)) for begin in range(0, n, step)]
 
 
 def _blocks(start: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,7 @@ from scipy import linalg
 from scipy.linalg import cython_lapack
 
 from deepcuts.kernels import native
-from deepcuts.kernels.native import each
+from deepcuts.kernels.native import each, every
 
 TOO_LARGE_FOR_FLOAT32 = 1000  # surplus of which float32 keeps fewer than four digits
 NUMBERS_AT_ONCE = 2**19  # in the fixed rows that one step works on: two megabytes stay in the cache
@@ -80,7 +80,7 @@ def _blocks(n_plays: np.ndarray, n_factors: int) -> list[tuple[int, int]]:
     for end in cuts:
         n = int(n_plays[end - 1])
         step = max(NUMBERS_AT_ONCE // (max(n, 1) * n_factors), 1)
-        blocks += [(first, min(first + step, end)) for first in range(begin, end, step)]
+        blocks += every(end, step, begin)
         begin = end
     return blocks[::-1]
 

@@ -78,6 +78,11 @@ def default_threads() -> int:
     told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if told.isdigit() and int(told) > 0:
         return int(told)
+    return n_cores()
+
+
+def n_cores() -> int:
+    """Processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -111,3 +116,8 @@ def each(
         return
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(work, blocks))
+
+
+def every(n: int, step: int, begin: int = 0) -> list[tuple[int, int]]:
+    """The blocks from `begin` to `n`, of `step` each; the last one may be shorter."""
+    return [(first, min(first + step, n)) for first in range(begin, n, step)]

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from deepcuts.checks import check_shape
 from deepcuts.kernels import native
-from deepcuts.kernels.native import each, one_blas_thread
+from deepcuts.kernels.native import each, every, one_blas_thread
 from deepcuts.progress import progress
 
 SCORES_IN_CACHE = 2**20  # the twin's block of frames × words as float32: 4 MB, so that row maxima are read from cache
@@ -51,8 +51,7 @@ def nearest_word(frames: np.ndarray, words: np.ndarray, *, n_threads: int | None
         else:
             nearest[part] = (np.column_stack([x, np.ones(len(x), np.float32)]) @ plan).argmax(axis=1)
 
-    blocks = [(first, min(first + rows, len(frames))) for first in range(0, len(frames), rows)]
-    each(work, blocks, n_threads, len(frames) * len(words))
+    each(work, every(len(frames), rows), n_threads, len(frames) * len(words))
     return nearest
 
 
