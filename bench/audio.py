@@ -19,7 +19,7 @@ from scipy import fft
 
 from deepcuts.audio.logmel import LogMelSettings, hear_logmel, logmel
 from deepcuts.audio.mfcc import MfccSettings, mfcc_frames
-from deepcuts.data.synth import SAMPLE_RATE, controls_from_latents, song_sound
+from deepcuts.worlds.synth import SAMPLE_RATE, controls_from_latents, song_sound
 from page import PAPER_SECONDS
 from sides import Row, alternate, main, row, seconds
 

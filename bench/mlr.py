@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from deepcuts.recommend.mlr import MlrSettings, fit
+from deepcuts.lab.mlr.metric import MlrSettings, fit
 
 
 def planted(n_songs: int, n_features: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deepcuts.cli.doctor import installed
-from deepcuts.experiments.results import comparisons_text, how, rows_markdown, table_markdown
 from deepcuts.kernels import native
+from deepcuts.lab.results import comparisons_text, how, rows_markdown, table_markdown
 from deepcuts.store import write_file
 
 PACKAGES = ("numpy", "scipy", "torch", "polars", "implicit", "faiss-cpu", "librosa", "pandas", "scikit-learn")

@@ -32,7 +32,7 @@ MUST, MUST_GB = 0.3, 4.0
 
 def made(path: Path, n_plays: int) -> None:
     """A profile of so many plays: all songs of the real one where the users can bear them."""
-    from deepcuts.data.taste import TasteSettings, make_taste
+    from deepcuts.worlds.taste import TasteSettings, make_taste
 
     n_users = round(n_plays / 47.5)
     n_songs = min(384_546, 4 * n_users)

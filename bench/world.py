@@ -16,8 +16,8 @@ import numpy as np
 
 from deepcuts.audio.logmel import LogMelSettings
 from deepcuts.audio.workers import Job, hear_file
-from deepcuts.data.world import WorldSettings
-from deepcuts.data.world_sounds import Studio, make_sounds
+from deepcuts.worlds.sounds import Studio, make_sounds
+from deepcuts.worlds.world import WorldSettings
 from sides import Row, main, row
 
 KNOWN_FRAMES = 1 + (8 * 22_050 - 1024) // 512  # of a song of 8 s

@@ -21,9 +21,12 @@ FLOORS = {
     "recommend": 3,
     "evaluate": 3,
     "explore": 3,
-    "experiments": 4,
-    "cli": 5,
-    "__main__": 6,
+    "worlds": 4,
+    "trial": 5,
+    "lab": 6,
+    "serve": 6,
+    "cli": 7,
+    "__main__": 8,
     "__init__": 0,
 }
 # Siblings on one floor that may meet: the small tools of floor 1, and the nouns and kernels of floor 2.

@@ -12,11 +12,12 @@ from deepcuts.artifacts import Factors, Features, Vocabulary
 from deepcuts.audio import FEATURES, BadSound
 from deepcuts.audio.extract import extract
 from deepcuts.cli.settings import CLASSES, ENCODER_NAMES, field_docs
-from deepcuts.data import DATASETS, SplitSettings, WorldSettings
+from deepcuts.data import DATASETS, SplitSettings
 from deepcuts.errors import ArtifactError, DeepcutsError, InputError, SettingError
 from deepcuts.evaluate import METRICS
 from deepcuts.evaluate.metrics import find_places
 from deepcuts.predict import ENCODERS, fit_encoder, load_encoder
+from deepcuts.worlds import WorldSettings
 
 ENCODER_CLASSES = {name: kind.settings for name, kind in ENCODERS.items()}
 SETTINGS = {name: load() for name, (_, load) in CLASSES.items()}

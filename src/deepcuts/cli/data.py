@@ -8,18 +8,10 @@ import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
-from deepcuts.data import (
-    DATASETS,
-    SplitSettings,
-    TasteSettings,
-    WorldSettings,
-    make_split,
-    make_taste,
-    make_world,
-    read_artist_tracks,
-)
+from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
 from deepcuts.errors import ArtifactError
 from deepcuts.store import refuse_to_replace, write_file
+from deepcuts.worlds import TasteSettings, WorldSettings, make_taste, make_world
 
 app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
 

@@ -33,7 +33,7 @@ def evaluate_systems(
     popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
     """
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
-    from deepcuts.experiments.controls import with_controls  # and so does torch
+    from deepcuts.trial.rows import with_controls  # and so does torch
 
     refuse_to_replace(output, kind="report")
     all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)

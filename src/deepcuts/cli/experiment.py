@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.cli.common import Set, Toml, say, settings_of
-from deepcuts.experiments import results
+from deepcuts.lab import results
 from deepcuts.store import write_file
 
 app = typer.Typer(help="Run a benchmark; write its numbers and the pages that show them.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def lastfm_command(
     assignments: Set = None,
 ) -> None:
     """The real benchmark: Last.fm plays × Million Song Dataset analyses, artists nobody has played."""
-    from deepcuts.experiments import lastfm  # torch takes seconds to load
+    from deepcuts.lab import lastfm  # torch takes seconds to load
 
     content = lastfm.run(data, work, settings_of(lastfm.LastfmBench, toml, assignments, "lastfm"))
     save(content, output / "lastfm.json")
@@ -42,8 +42,8 @@ def real_paper_command(
     assignments: Set = None,
 ) -> None:
     """The paper's tag prediction, Tables 1 and 4 and the map, with Last.fm's artists."""
-    from deepcuts.experiments import real_paper
-    from deepcuts.experiments.real_world import RealPaper
+    from deepcuts.lab import real_paper
+    from deepcuts.lab.real_world import RealPaper
 
     content, image = real_paper.run(data, work, settings_of(RealPaper, toml, assignments, "real_paper"))
     save(content, output / "real_paper.json")
@@ -55,7 +55,7 @@ def taste_profile_command(
     data: Data, output: Results = Path("docs/results"), toml: Toml = None, assignments: Set = None
 ) -> None:
     """Real Echo Nest plays: factorised, new songs and new users folded in, evaluated."""
-    from deepcuts.experiments import taste_profile
+    from deepcuts.lab import taste_profile
 
     settings = settings_of(taste_profile.TasteProfileBench, toml, assignments, "taste_profile")
     content = taste_profile.run(data, settings)
@@ -71,7 +71,7 @@ def choose_command(
     output: Results = Path("docs/results"),
 ) -> None:
     """Compare settings on validation songs: how the demonstration's settings were chosen."""
-    from deepcuts.experiments import choose
+    from deepcuts.lab import choose
 
     save(choose.run(plays, split, features), output / "choose.json")
 

@@ -241,7 +241,7 @@ def tags_beside(plays: Path, tags: Path | None) -> Tags | None:
 
 def observed_rows(observed: Factors, songs: Vocabulary, counts: Plays) -> np.ndarray:
     """Factors from plays of some songs: as learned where they were, else folded in from their plays."""
-    from deepcuts.experiments.controls import fold_in  # loads torch
+    from deepcuts.trial.rows import fold_in  # loads torch
 
     if observed.songs is None or observed.song_factors is None or observed.users is None:
         raise InputError("factors: lack users or songs. Pass factors that were fitted on plays.")

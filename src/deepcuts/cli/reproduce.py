@@ -32,10 +32,10 @@ def reproduce(
 
     A run that was killed goes on where it was when the same command runs again.
     """
-    from deepcuts.experiments.paper_report import short_text  # torch takes seconds to load
-    from deepcuts.experiments.paper_settings import SCALES
-    from deepcuts.experiments.reproduce import one_part, report_stem
-    from deepcuts.experiments.reproduce import reproduce as run
+    from deepcuts.lab.paper.report import short_text  # torch takes seconds to load
+    from deepcuts.lab.paper.reproduce import one_part, report_stem
+    from deepcuts.lab.paper.reproduce import reproduce as run
+    from deepcuts.lab.paper.settings import SCALES
 
     if scale not in SCALES:
         raise SettingError(f"--scale {scale!r}: unknown.{did_you_mean(scale, SCALES)}")

@@ -12,11 +12,12 @@ import typer
 
 from deepcuts.audio import FEATURES, PoolSettings
 from deepcuts.checks import did_you_mean
-from deepcuts.data import DATASETS, SplitSettings, TasteSettings, WorldSettings
+from deepcuts.data import DATASETS, SplitSettings
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings
 from deepcuts.factors import WmfSettings
 from deepcuts.recommend import RecommendSettings, SimilarSettings
+from deepcuts.worlds import TasteSettings, WorldSettings
 
 ENCODER_NAMES = ("linear", "mlp", "trees", "kernel", "cnn")  # ENCODERS without loading torch; a test compares them
 
@@ -65,9 +66,9 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "explore factors": ("extremes", later("explore.factors", "ExtremeSettings")),
     "explore lists": ("lists", later("explore.lists", "ListSettings")),
     "explore map": ("map", later("explore.songmap", "MapSettings")),
-    "experiment lastfm": ("lastfm", later("experiments.lastfm", "LastfmBench")),
-    "experiment real-paper": ("real_paper", later("experiments.real_world", "RealPaper")),
-    "experiment taste-profile": ("taste_profile", later("experiments.taste_profile", "TasteProfileBench")),
+    "experiment lastfm": ("lastfm", later("lab.lastfm", "LastfmBench")),
+    "experiment real-paper": ("real_paper", later("lab.real_world", "RealPaper")),
+    "experiment taste-profile": ("taste_profile", later("lab.taste_profile", "TasteProfileBench")),
 }
 
 

@@ -21,9 +21,6 @@ from deepcuts.data.msdfiles import (
 from deepcuts.data.reading import Reading, make_tags
 from deepcuts.data.split import SplitSettings, folds, make_split
 from deepcuts.data.table import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
-from deepcuts.data.taste import TasteSettings, make_taste
-from deepcuts.data.world import World, WorldSettings, make_world
-from deepcuts.data.world_truth import Truth, audio_ceiling, load_truth, oracle, play_rates
 
 DATASETS: dict[str, tuple[type, Callable[[Any, Any], Reading]]] = {
     "table": (TableSettings, read_table),
@@ -42,19 +39,9 @@ __all__ = [
     "Reading",
     "SplitSettings",
     "TableSettings",
-    "TasteSettings",
-    "Truth",
-    "World",
-    "WorldSettings",
-    "audio_ceiling",
     "folds",
-    "load_truth",
     "make_split",
     "make_tags",
-    "make_taste",
-    "make_world",
-    "oracle",
-    "play_rates",
     "read_artist_tracks",
     "read_events",
     "read_h5_metadata",

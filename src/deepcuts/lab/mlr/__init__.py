@@ -1,0 +1,1 @@
+"""Metric learning to rank: the paper's rival to predicting factors."""

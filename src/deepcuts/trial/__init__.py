@@ -1,0 +1,1 @@
+"""A trial: every row of a table, audited, scored and reported."""

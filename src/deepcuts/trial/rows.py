@@ -1,0 +1,129 @@
+"""The rows that stand in every table: what chance gives, what cheating gives, what perfect hearing would give.
+
+random             song factors drawn at random, the same for all users (the paper's random row)
+shuffled           a system's own predictions, dealt out to the wrong songs: it hears nothing
+popularity         everyone gets the most played test songs; cheats, for it counts the hidden plays
+fold_in            song factors solved from the hidden plays themselves: cheats, the upper bound of WMF
+perfect_encoder    predictions from the true audible latents: what remains is the limit of the factors
+audio_ceiling      the true audible taste of the true users: no one who only listens can do better
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from deepcuts.artifacts import Factors, Features, Plays, Split, Vocabulary
+from deepcuts.errors import InputError
+from deepcuts.evaluate import System, popularity_system, random_system
+from deepcuts.factors import WmfSettings, blocks, fold_in_songs
+from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
+from deepcuts.worlds import Truth, audio_ceiling, load_truth
+
+
+def with_controls(
+    plays: Plays,
+    split: Split,
+    observed: Factors,
+    predicted: Mapping[str, Factors],
+    *,
+    truth: Path | None = None,
+    seed: int = 0,
+    n_deals: int = 1,
+) -> tuple[list[System], Vocabulary]:
+    """All rows of a table: systems that hear, controls, ceilings.
+
+    Args:
+        plays: all plays, the hidden ones too (the cheating rows count them).
+        observed: users and training songs, learned under `split`.
+        predicted: song factors by system name; the test songs that all of them hold are ranked.
+        truth: truth of the planted world that the plays come from.
+        n_deals: how many random and shuffled rows; with several they are called "random 1", "random 2", ...
+    Returns:
+        the systems, and the ranked test songs in the order of their vectors.
+    Raises:
+        InputError: no test song has predictions.
+    """
+    if observed.users is None or observed.user_factors is None:
+        raise InputError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
+    songs = ranked_songs(split, list(predicted.values()))
+    # Every split has draws of its own: with one draw for all folds their control rows would rise and fall together.
+    rng = np.random.default_rng([seed, int(split.fingerprint[:8], 16)])
+    X = observed.user_factors
+    names = [f" {deal + 1}" for deal in range(n_deals)] if n_deals > 1 else [""]
+    systems = [random_system(X, len(songs), rng, f"random{name}") for name in names]
+    heard = [system_of(name, observed, one, songs) for name, one in predicted.items()]
+    if heard:
+        systems += [shuffled(heard[-1], rng, f"shuffled{name}") for name in names]
+    hidden = plays.counts_of(observed.users, songs)
+    listeners = np.bincount(hidden.indices, minlength=len(songs))
+    systems += [popularity_system(len(X), listeners), *heard]
+    if truth is not None:
+        systems += ceilings(load_truth(truth), plays, split, observed, songs)
+    protocol = str(observed.settings.get("protocol", "clean"))  # one table, one protocol: controls use the users too
+    return [replace(system, protocol=protocol) for system in (*systems, fold_in(observed, hidden))], songs
+
+
+def ranked_songs(split: Split, predicted: Sequence[Factors]) -> Vocabulary:
+    """The test songs for which every system has a prediction."""
+    ids = split.test_songs.ids
+    for one in predicted:
+        if one.songs is not None:
+            ids = ids.filter(one.songs.find(ids) >= 0)
+    if not len(ids):
+        raise InputError("predicted factors: not one test song of the split is among them. Predict the test songs.")
+    return Vocabulary(ids)
+
+
+def system_of(name: str, observed: Factors, predicted: Factors, songs: Vocabulary) -> System:
+    """Users from plays, songs from sound."""
+    if predicted.songs is None or predicted.song_factors is None or observed.user_factors is None:
+        raise InputError(f"system {name}: holds no song factors.")
+    vectors = predicted.song_factors[predicted.songs.positions(songs.ids)]
+    protocol = str(observed.settings.get("protocol", "clean"))
+    note = f"Song factors predicted from sound by {predicted.settings.get('encoder', 'an encoder')}."
+    return System(
+        name, observed.user_factors, vectors, note=note, learned_from=predicted.learned_from, protocol=protocol
+    )
+
+
+def shuffled(system: System, rng: np.random.Generator, name: str = "shuffled") -> System:
+    """A system's predictions dealt out to the wrong songs."""
+    vectors = system.song_vectors[rng.permutation(len(system.song_vectors))]
+    note = f"The predictions of {system.name}, dealt out to the wrong songs."
+    return System(name, system.user_vectors, vectors, "control", note=note, protocol=system.protocol)
+
+
+def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
+    """The upper bound: song factors from the hidden plays, users as they are.
+
+    Upper bound and content rows are not on an equal footing: this one sees the very plays it is scored on.
+    """
+    names = ("alpha", "epsilon", "regularization")
+    settings = WmfSettings(**{name: observed.settings[name] for name in names if name in observed.settings})
+    X = observed.user_factors
+    if X is None:
+        raise InputError("factors: hold no users.")
+    vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
+    note = "Song factors solved from the hidden plays themselves: the upper bound of these factors, given enough plays."
+    protocol = str(observed.settings.get("protocol", "clean"))
+    return System("fold_in", X, vectors, "ceiling", True, note, protocol=protocol)
+
+
+def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs: Vocabulary) -> list[System]:
+    """What perfect hearing gives in these factors, and what the true tastes give."""
+    if observed.users is None or truth.audible.shape[0] != len(plays.songs):
+        raise InputError(f"truth: of {truth.audible.shape[0]} songs, the plays have {len(plays.songs)}. Another world?")
+    latents = np.hstack([truth.audible, truth.heard]).astype(np.float32)
+    heard = Features(plays.songs, latents, np.arange(len(latents) + 1), "truth", {"one_frame": True})
+    encoder = fit_encoder("linear", heard, observed.without_songs(split.test_songs), LinearSettings())
+    perfect = system_of("perfect_encoder", observed, predict_songs(encoder, heard, songs), songs)
+    note = "Song factors predicted from the true audible latents: hearing without error."
+    perfect = replace(perfect, kind="ceiling", note=note)
+    users, all_songs = audio_ceiling(truth)
+    rows = plays.users.positions(observed.users.ids)
+    vectors = all_songs[plays.songs.positions(songs.ids)]
+    note = "The true audible taste of every user on the true audible latents: nobody who only listens can do better."
+    return [perfect, System("audio_ceiling", users[rows], vectors, "ceiling", note=note)]
