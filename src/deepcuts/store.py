@@ -21,7 +21,7 @@ import numpy as np
 
 from deepcuts.errors import ArtifactError, ResourceError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 META = "meta.json"
 
 
@@ -34,6 +34,7 @@ class Meta:
     parents: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     shape: Mapping[str, int] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
 
 
@@ -130,6 +131,7 @@ def write_meta(folder: Path, meta: Meta) -> None:
         "parents": dict(meta.parents),
         "settings": dict(meta.settings),
         "shape": dict(meta.shape),
+        "lineage": dict(meta.lineage),
         "files": files,
     }
     write_file(folder / META, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
