@@ -82,7 +82,7 @@ def test_another_kind_or_version_is_refused(tmp_path: Path) -> None:
         read_meta(tmp_path / "a", "factors")
     meta = json.loads((tmp_path / "a" / "meta.json").read_text())
     (tmp_path / "a" / "meta.json").write_text(json.dumps({**meta, "version": 99}))
-    with pytest.raises(ArtifactError, match="format version 99, expected 1"):
+    with pytest.raises(ArtifactError, match="format version 99, expected 2"):
         read_meta(tmp_path / "a")
 
 
