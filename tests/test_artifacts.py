@@ -7,7 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deepcuts.artifacts import TEST, TRAIN, VALIDATION, Factors, Features, Plays, Ranking, Split, Tags, Vocabulary
+from deepcuts.artifacts import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Factors,
+    Features,
+    Lineage,
+    Plays,
+    Ranking,
+    SongFactors,
+    Split,
+    Tags,
+    Vocabulary,
+)
 from deepcuts.errors import ArtifactError, InputError
 
 ROWS = [("bo", "s2", 3), ("al", "s1", 1), ("bo", "s2", 2), ("al", "s3", 4), ("cy", "s1", 1)]
@@ -136,23 +149,24 @@ def test_an_edited_split_is_noticed(tmp_path: Path) -> None:
         Split.load(tmp_path / "s")
 
 
-def test_factors_come_back_with_whichever_side_they_have(tmp_path: Path) -> None:
+def test_factors_come_back_as_they_were_saved(tmp_path: Path) -> None:
     users, songs = plays().users, plays().songs
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(3, 4)).astype(np.float32)
-    whole = Factors(users, rows, songs, rows + 1, learned_from=songs, n_listeners=np.array([2, 1, 1]))
+    lineage = Lineage("a fit", songs, "clean")
+    whole = Factors.of(users, rows, songs, rows + 1, lineage, n_listeners=np.array([2, 1, 1]))
     whole.save(tmp_path / "w")
     got = Factors.load(tmp_path / "w")
     assert got.fingerprint == whole.fingerprint
-    assert got.learned_from == songs
-    Factors(None, None, songs, rows).save(tmp_path / "p")
-    assert Factors.load(tmp_path / "p").users is None
+    assert got.lineage.learned_from == songs
+    SongFactors(songs, rows).save(tmp_path / "p")
+    assert SongFactors.load(tmp_path / "p").songs == songs
 
 
 def test_factors_that_are_not_numbers_are_refused() -> None:
     rows = np.array([[1.0, np.nan]], dtype=np.float32)
-    with pytest.raises(InputError, match=r"song_factors\[0, 1\] = nan: 1 of 2 values are not finite"):
-        Factors(None, None, Vocabulary(["s"]), rows)
+    with pytest.raises(InputError, match=r"song factors\[0, 1\] = nan: 1 of 2 values are not finite"):
+        SongFactors(Vocabulary(["s"]), rows)
 
 
 def test_features_are_mapped_song_by_song(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage, Vocabulary
 from deepcuts.audio.bagofwords import (
     BagOfWords,
     Words,
@@ -48,7 +48,7 @@ def two_words():
         mean=np.zeros(1, np.float32),
         weight=np.ones(1, np.float32),
         made_of={"kind": "mfcc", "recipe": make_features([np.zeros((1, 1))]).recipe, "settings": {}},
-        learned_from=Vocabulary(["song-0"]),
+        lineage=Lineage(learned_from=Vocabulary(["song-0"])),
         settings=WordsSettings(n_words=2),
     )
 
@@ -118,7 +118,7 @@ def test_scale_is_that_of_the_training_frames():
     frames = np.concatenate([clips[i] for i in (1, 2, 4)])
     np.testing.assert_allclose(words.mean, frames.mean(axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(words.weight, 1 / frames.std(axis=0), rtol=1e-5)
-    assert words.learned_from.ids.to_list() == ["song-1", "song-2", "song-4"]
+    assert words.lineage.learned_from.ids.to_list() == ["song-1", "song-2", "song-4"]
 
 
 def test_every_training_frame_is_equally_likely_and_no_other_is_drawn():
@@ -143,7 +143,7 @@ def test_songs_set_aside_change_nothing_that_is_learned():
     good = learn_bagofwords(make_features(clips), np.arange(9), SMALL)
     same = learn_bagofwords(make_features(poisoned), np.arange(9), SMALL)
     assert good.fingerprint == same.fingerprint
-    assert good.words.learned_from.ids.to_list() == [f"song-{i}" for i in range(9)]
+    assert good.words.lineage.learned_from.ids.to_list() == [f"song-{i}" for i in range(9)]
 
 
 def test_even_frames_that_are_not_numbers_do_no_harm_outside_the_training_songs():
@@ -231,11 +231,11 @@ def test_bags_of_other_words_have_another_recipe():
 def test_saved_and_loaded_words_give_the_same_bag(tmp_path):
     features = make_features(some_clips(), rate=22050)
     learned = learn_bagofwords(features, np.arange(9), SMALL)
-    learned.save(tmp_path / "words", parents={"features": features.fingerprint})
+    learned.save(tmp_path / "words")
     loaded = BagOfWords.load(tmp_path / "words")
     assert loaded.fingerprint == learned.fingerprint
     assert loaded.words.settings == SMALL
-    assert loaded.words.learned_from == learned.words.learned_from
+    assert loaded.words.lineage.learned_from == learned.words.lineage.learned_from
     before, after = (bag(features, it.words, it.pca) for it in (learned, loaded))
     np.testing.assert_array_equal(before.frames, after.frames)
     assert before.recipe == after.recipe

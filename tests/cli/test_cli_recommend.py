@@ -84,8 +84,8 @@ def test_an_unknown_kind_of_songs_is_told(deepcuts, home, command) -> None:
 
 def test_predicted_factors_in_the_place_of_observed_ones_are_told(deepcuts, home) -> None:
     told = deepcuts("recommend", home / "predicted")
-    assert told.code == 3
-    assert "hold no users. Pass the factors that were fitted on plays." in told.err
+    assert told.code == 4
+    assert "song-factors, expected factors" in told.err
 
 
 def test_a_ranking_is_saved_as_parquet_and_nothing_is_printed(deepcuts, words, tmp_path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from deepcuts.artifacts import Factors, Features, Split
+from deepcuts.artifacts import Factors, Features, SongFactors, Split
 
 
 def meta(folder: Path) -> dict:
@@ -88,26 +88,26 @@ def test_predictions_are_averaged(deepcuts, home, pooled, tmp_path) -> None:
     assert deepcuts(*words).code == 0
     told = deepcuts("predict", "average", home / "predicted", tmp_path / "other", "-o", tmp_path / "mean")
     assert (told.code, told.out) == (0, "")
-    one, two, mean = (Factors.load(f) for f in (home / "predicted", tmp_path / "other", tmp_path / "mean"))
+    one, two, mean = (SongFactors.load(f) for f in (home / "predicted", tmp_path / "other", tmp_path / "mean"))
     assert mean.songs == one.songs == two.songs
-    np.testing.assert_allclose(mean.song_factors, (one.song_factors + two.song_factors) / 2, atol=1e-6)
-    assert set(mean.parents.values()) == {one.fingerprint, two.fingerprint}
+    np.testing.assert_allclose(mean.vectors, (one.vectors + two.vectors) / 2, atol=1e-6)
+    assert set(mean.lineage.parents.values()) == {one.fingerprint, two.fingerprint}
 
 
 def test_only_predictions_of_one_protocol_are_averaged(deepcuts, home, tmp_path) -> None:
     told = deepcuts("predict", "average", home / "predicted", home / "factors", "-o", tmp_path / "mean")
-    assert told.code == 3
-    assert "holds users, so it was fitted on plays" in told.err
+    assert told.code == 4
+    assert "factors, expected song-factors" in told.err
     shutil.copytree(home / "predicted", tmp_path / "joint")
     changed = meta(home / "predicted")
-    changed["settings"]["protocol"] = "joint"
+    changed["lineage"]["protocol"] = "joint"
     (tmp_path / "joint/meta.json").write_text(json.dumps(changed))
     told = deepcuts("predict", "average", home / "predicted", tmp_path / "joint", "-o", tmp_path / "mean")
     assert told.code == 3
     assert "protocols 'clean' and 'joint'" in told.err
     told = deepcuts("predict", "average", home / "predicted", "-o", home / "factors")
     assert told.code == 4
-    assert "holds factors that were fitted on plays" in told.err
+    assert "Choose another -o" in told.err
 
 
 WORDS = ("--set=n_words=12", "--set=n_frames=2000", "--set=n_sweeps=3")
@@ -168,7 +168,7 @@ def test_a_list_split_without_its_list_names_the_option(deepcuts, home, tmp_path
 
 def test_a_known_song_may_ask_for_cold_ones_and_a_cold_one_for_known(deepcuts, home) -> None:
     split, observed = Split.load(home / "split"), Factors.load(home / "factors")
-    cold, warm = split.test_songs.ids.to_list(), observed.songs.ids.to_list()
+    cold, warm = split.test_songs.ids.to_list(), observed.songs.songs.ids.to_list()
     words = ["similar", home / "factors", "--predicted", home / "predicted", "-k", "50"]
     told = deepcuts(*words, warm[0], "--which", "cold")
     assert told.code == 0, told.err
@@ -179,13 +179,13 @@ def test_a_known_song_may_ask_for_cold_ones_and_a_cold_one_for_known(deepcuts, h
 
 def test_similar_may_be_centred(deepcuts, home) -> None:
     observed = Factors.load(home / "factors")
-    patterns = observed.user_factors.astype(float) @ observed.song_factors.astype(float).T
+    patterns = observed.users.vectors.astype(float) @ observed.songs.vectors.astype(float).T
     expected = np.corrcoef(patterns.T)[0]
     expected[0] = -2
-    words = ["similar", home / "factors", observed.songs[0], "-k", "3", "--json"]
+    words = ["similar", home / "factors", observed.songs.songs[0], "-k", "3", "--json"]
     rows = json.loads(deepcuts(*words, "--set", "centred=true").out)
     best = np.argsort(-expected)[:3]
-    assert [row["song_id"] for row in rows] == [observed.songs[place] for place in best]
+    assert [row["song_id"] for row in rows] == [observed.songs.songs[place] for place in best]
     np.testing.assert_allclose([row["score"] for row in rows], expected[best], atol=1e-4)
 
 

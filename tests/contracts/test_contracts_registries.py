@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
 from deepcuts.audio import FEATURES, BadSound
 from deepcuts.audio.extract import extract
 from deepcuts.cli.settings import CLASSES, ENCODER_NAMES, field_docs
@@ -134,7 +134,7 @@ def little_world(n_songs: int = 24) -> tuple[Features, Factors]:
     ids = Vocabulary([f"song {i}" for i in range(n_songs)])
     frames = rng.standard_normal((n_songs * 20, 5)).astype(np.float32)
     features = Features(ids, frames, np.arange(n_songs + 1) * 20, "logmel", {"frame_rate": 43.0})
-    return features, Factors(None, None, ids, rng.standard_normal((n_songs, 3)).astype(np.float32))
+    return features, SongFactors(ids, rng.standard_normal((n_songs, 3)).astype(np.float32))
 
 
 SMALL = {

@@ -10,9 +10,9 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 from deepcuts import store
-from deepcuts.artifacts import Factors, Features, Plays, Tags, Vocabulary
+from deepcuts.artifacts import Factors, Features, Lineage, Plays, SongFactors, Tags, Vocabulary
 from deepcuts.cli.explore import app
-from deepcuts.errors import InputError, SettingError
+from deepcuts.errors import ArtifactError, InputError, SettingError
 
 N = 150
 
@@ -35,10 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Tags(plays.songs, words, sparse.csr_array(has.astype(np.float32))).save(root / "plays" / "tags")
     known = np.arange(len(plays.songs) - 10)
     rows = latents[place].astype(np.float32)
-    Factors(plays.users, users.astype(np.float32), plays.songs.take(known), rows[known],
-            settings={"alpha": 2.0, "n_factors": 5}).save(root / "factors")  # fmt: skip
+    lineage = Lineage("a fit", plays.songs.take(known), "clean")
+    Factors.of(plays.users, users.astype(np.float32), plays.songs.take(known), rows[known], lineage,
+               settings={"alpha": 2.0, "n_factors": 5}).save(root / "factors")  # fmt: skip
     heard = rows + rng.normal(scale=0.3, size=rows.shape).astype(np.float32)
-    Factors(None, None, plays.songs, heard).save(root / "predicted")
+    SongFactors(plays.songs, heard, lineage).save(root / "predicted")
     Features(plays.songs, heard[:, :2], np.arange(len(place) + 1), "pooled", {"one_frame": True}).save(root / "pooled")
     return root
 
@@ -98,7 +99,7 @@ def test_wrong_folders_say_what_is_missing(folder: Path, tmp_path: Path) -> None
             run(*words)
 
     plays, out = ["--plays", folder / "plays"], ["-o", tmp_path / "x"]
-    refused(InputError, "holds no users", "map", folder / "predicted", *plays, *out)
+    refused(ArtifactError, "holds song-factors, expected factors", "map", folder / "predicted", *plays, *out)
     refused(InputError, "unknown tag id 'rok'", "map", folder / "factors", *plays, *out, "--style", "rok")
     refused(SettingError, "Did you mean 'perplexity'", "map", folder / "factors", *plays, *out, "--set", "perplexty=3")
     assert not (tmp_path / "x").exists()

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Tags, Vocabulary
+from deepcuts.artifacts import Factors, SongFactors, Tags, Vocabulary
 from deepcuts.errors import InputError
 from deepcuts.explore import ExtremeSettings, extreme_artists, extreme_tags, extremes_text
 from deepcuts.explore.factors import principal_axes
@@ -17,7 +17,7 @@ VALUES = np.array([[4, 0], [2, 0], [1, 0.1], [-1, 0], [0, 0], [9, 0], [-5, 0], [
 
 
 def factors(values: np.ndarray = VALUES, n_listeners: np.ndarray | None = None) -> Factors:
-    return Factors(None, None, SONGS, values.astype(np.float32), n_listeners=n_listeners)
+    return SongFactors(SONGS, values.astype(np.float32), n_listeners=n_listeners)
 
 
 def ends_of(table: pl.DataFrame, end: str) -> list[tuple[str, float, int]]:
@@ -79,7 +79,7 @@ def test_a_planted_tag_stands_first_at_its_end_with_its_z_by_hand() -> None:
     has[:10, 1] = 1
     has[rng.choice(100, 40, replace=False), 2] = 1
     tags = Tags(songs, Vocabulary(["top", "bottom", "any"], "tag"), sparse.csr_array(has))
-    told = extreme_tags(Factors(None, None, songs, values[:, None].astype(np.float32)), tags, ExtremeSettings(n_tags=1))
+    told = extreme_tags(SongFactors(songs, values[:, None].astype(np.float32)), tags, ExtremeSettings(n_tags=1))
     assert told.select("end", "tag_id", "n_songs").rows() == [("high", "top", 10), ("low", "bottom", 10)]
     assert told["z"][0] == pytest.approx((94.5 - 49.5) * np.sqrt(10) / np.sqrt((100**2 - 1) / 12))
 
@@ -93,9 +93,3 @@ def test_the_text_names_both_ends_of_each_factor() -> None:
     artists = extreme_artists(factors(), TABLE, ExtremeSettings(n_factors=1, n_artists=2))
     text = extremes_text(artists)
     assert text.splitlines() == ["factor 0", "  high Ann, Lu  (+3 … +1)", "  low  Rio, Mo  (-6 … -0.5)"]
-
-
-def test_factors_without_songs_are_refused() -> None:
-    users = Factors(Vocabulary(["u"], "user"), np.ones((1, 2), np.float32), None, None)
-    with pytest.raises(InputError, match="hold no songs"):
-        extreme_artists(users, TABLE)

@@ -16,12 +16,10 @@ def test_factors_of_real_plays_know_what_people_call_artists(real_data: Path) ->
     assert reading.tags is not None
     settings = WmfSettings(n_factors=20, alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=6)
     factors = fit(reading.plays, settings).factors
-    assert factors.songs is not None
-    assert factors.song_factors is not None
     asked = TagSettings(n_tags=10, n_folds=3, untagged="leave_out")
-    scores = predict_tags(factors.song_factors, factors.songs, reading.tags, asked)
+    scores = predict_tags(factors.songs.vectors, factors.songs.songs, reading.tags, asked)
     assert len(scores.songs) > 12_000
     assert scores.tags[0] == "rock"
     assert 0.80 < scores.low < scores.high < 0.88
-    words = extreme_tags(factors, reading.tags, ExtremeSettings(axes="principal", n_factors=4, n_tags=3))
+    words = extreme_tags(factors.songs, reading.tags, ExtremeSettings(axes="principal", n_factors=4, n_tags=3))
     assert {"metal", "indie"} & set(words["tag_id"])

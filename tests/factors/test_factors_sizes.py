@@ -18,8 +18,8 @@ def test_scores_of_joined_factors_are_the_sum_of_the_parts(tmp_path) -> None:
     total = np.zeros(plays.shape)
     for size in (2, 5):
         part = fit(plays, WmfSettings(n_factors=size, n_sweeps=3, regularization=1.0)).factors
-        total += part.user_factors @ part.song_factors.T
-    assert joined.user_factors @ joined.song_factors.T == pytest.approx(total, abs=1e-5)
+        total += part.users.vectors @ part.songs.vectors.T
+    assert joined.users.vectors @ joined.songs.vectors.T == pytest.approx(total, abs=1e-5)
     assert joined.n_factors == 7
     joined.save(tmp_path / "f")
     assert blocks(Factors.load(tmp_path / "f")) == [slice(0, 2), slice(2, 7)]

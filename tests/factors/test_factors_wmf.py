@@ -78,7 +78,7 @@ def test_play_counts_reach_the_factors():
     scores = []
     for told in (counts, counts > 0):
         factors = wmf.fit(plays_of(told), chosen).factors
-        scores.append(factors.user_factors @ factors.song_factors.T)
+        scores.append(factors.users.vectors @ factors.songs.vectors.T)
     assert abs(scores[0] - scores[1]).max() > 0.05
 
 
@@ -152,7 +152,7 @@ def test_the_objective_logged_is_that_of_the_factors(monkeypatch, kernel):
     monkeypatch.setenv("DEEPCUTS_KERNEL", kernel)
     plays, chosen = random_plays(1, 12, 9), WmfSettings(n_factors=4, n_sweeps=3, regularization=0.1)
     done = wmf.fit(plays, chosen)
-    expected = dense_objective(plays.counts.toarray(), done.factors.user_factors, done.factors.song_factors, chosen)
+    expected = dense_objective(plays.counts.toarray(), done.factors.users.vectors, done.factors.songs.vectors, chosen)
     assert done.history[-1]["objective"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -172,10 +172,10 @@ def test_the_factors_say_where_they_come_from(tmp_path):
     again = Factors.load(tmp_path / "factors")
     assert again.settings["protocol"] == "joint"
     assert again.settings["seed"] == 4
-    assert again.parents == {"plays": plays.fingerprint}
-    assert again.learned_from == plays.songs
-    np.testing.assert_array_equal(again.n_listeners, (plays.counts.toarray() > 0).sum(0))
-    assert factors.user_factors.dtype == factors.song_factors.dtype == np.float32
+    assert again.lineage.parents == {"plays": plays.fingerprint}
+    assert again.lineage.learned_from == plays.songs
+    np.testing.assert_array_equal(again.songs.n_listeners, (plays.counts.toarray() > 0).sum(0))
+    assert factors.users.vectors.dtype == factors.songs.vectors.dtype == np.float32
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not():
@@ -201,7 +201,7 @@ def test_planted_taste_groups_are_recovered():
     own = group_u[:, None] == group_i[None, :]
     counts = rng.geometric(0.3, (90, 60)) * (own & (rng.random((90, 60)) < 0.5))
     factors = wmf.fit(plays_of(counts), WmfSettings(n_factors=3, n_sweeps=30, regularization=1.0)).factors
-    scores = factors.user_factors @ factors.song_factors.T
+    scores = factors.users.vectors @ factors.songs.vectors.T
     unheard = counts == 0
     assert scores[own & unheard].min() > scores[~own].max() + 0.3
 
@@ -210,7 +210,7 @@ def test_a_planted_low_rank_matrix_is_fitted_to_nothing():
     """Plays of rank 2 (blocks) with every pair explained: only the regularisation is left of the objective."""
     counts = np.kron(np.eye(2), np.ones((10, 7)))
     done = wmf.fit(plays_of(counts), WmfSettings(n_factors=2, n_sweeps=30))
-    fitted = done.factors.user_factors @ done.factors.song_factors.T
+    fitted = done.factors.users.vectors @ done.factors.songs.vectors.T
     np.testing.assert_allclose(fitted, counts, atol=1e-3)
 
 
@@ -254,8 +254,8 @@ def test_lambda_zero_with_silent_users_and_songs_is_fine():
     counts = np.zeros((6, 5))
     counts[0, 0] = counts[1, 1] = counts[2, 0] = 3
     factors = wmf.fit(plays_of(counts), WmfSettings(n_factors=4, regularization=0.0)).factors
-    assert not factors.user_factors[3:].any()
-    assert not factors.song_factors[2:].any()
+    assert not factors.users.vectors[3:].any()
+    assert not factors.songs.vectors[2:].any()
 
 
 @pytest.mark.parametrize(
@@ -317,16 +317,16 @@ def test_folding_in_a_training_user_gives_its_own_row():
     chosen = WmfSettings(n_factors=2, solver="exact", n_sweeps=150, regularization=5.0)
     plays = random_plays(10, 15, 10, density=0.4)
     factors = wmf.fit(plays, chosen).factors
-    again = wmf.fold_in_users(plays.counts[4:9], factors.song_factors, chosen)
-    np.testing.assert_allclose(again, factors.user_factors[4:9], atol=1e-4)
+    again = wmf.fold_in_users(plays.counts[4:9], factors.songs.vectors, chosen)
+    np.testing.assert_allclose(again, factors.users.vectors[4:9], atol=1e-4)
 
 
 def test_folding_in_a_training_song_after_an_exact_sweep_gives_its_own_row():
     chosen = WmfSettings(n_factors=3, solver="exact", n_sweeps=2)
     plays = random_plays(11, 25, 15)
     factors = wmf.fit(plays, chosen).factors
-    again = wmf.fold_in_songs(plays.counts[:, [3, 7]], factors.user_factors, chosen)
-    np.testing.assert_allclose(again, factors.song_factors[[3, 7]], atol=1e-6)
+    again = wmf.fold_in_songs(plays.counts[:, [3, 7]], factors.users.vectors, chosen)
+    np.testing.assert_allclose(again, factors.songs.vectors[[3, 7]], atol=1e-6)
 
 
 @pytest.mark.parametrize("solver", ["cg", "exact"])

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deepcuts.artifacts import TEST, Factors
+from deepcuts.artifacts import TEST, SongFactors
 from deepcuts.cli.reproduce import changed
 from deepcuts.cli.reproduce import reproduce as command
 from deepcuts.errors import SettingError
@@ -119,7 +119,7 @@ def test_the_audit_passed_and_nothing_learned_from_a_test_song(content: dict[str
         assert content["beside"][table]["audit"]["protocol"] == "clean"
     hidden = set(world.songs(TEST).ids)
     for path in world.work.glob("predicted-*"):
-        learned_from = Factors.load(path).learned_from
+        learned_from = SongFactors.load(path).lineage.learned_from
         assert learned_from is not None
         assert not hidden & set(learned_from.ids)
     assert not hidden & set(teaching_songs(world, 1.0).ids)
@@ -168,24 +168,21 @@ def test_the_joint_protocol_is_labelled_and_has_its_own_upper_bound(content: dic
 def test_joint_factors_teach_with_training_songs_only(world: PaperWorld) -> None:
     joint = observed_factors(world, TINY.n_factors, protocol="joint")
     clean = observed_factors(world, TINY.n_factors)
-    assert joint.songs == world.plays.songs
+    assert joint.songs.songs == world.plays.songs
     taught = of_songs(joint, teaching_songs(world, 1.0))
     assert taught.songs is not None
     assert not set(taught.songs.ids) & set(world.songs(TEST).ids)
-    assert plays_behind(world, joint).fingerprint == joint.parents["plays"]
-    assert plays_behind(world, clean).fingerprint == clean.parents["plays"]
+    assert plays_behind(world, joint).fingerprint == joint.lineage.parents["plays"]
+    assert plays_behind(world, clean).fingerprint == clean.lineage.parents["plays"]
 
 
 def test_of_songs_takes_rows_by_id(world: PaperWorld) -> None:
     factors = observed_factors(world, TINY.n_factors)
-    assert factors.songs is not None
-    assert factors.song_factors is not None
-    assert factors.n_listeners is not None
-    some = factors.songs.take(np.array([5, 2]))
+    some = factors.songs.songs.take(np.array([5, 2]))
     taken = of_songs(factors, some)
-    np.testing.assert_array_equal(taken.song_factors, factors.song_factors[[5, 2]])
-    np.testing.assert_array_equal(taken.n_listeners, factors.n_listeners[[5, 2]])
-    assert taken.user_factors is factors.user_factors
+    np.testing.assert_array_equal(taken.songs.vectors, factors.songs.vectors[[5, 2]])
+    np.testing.assert_array_equal(taken.songs.n_listeners, factors.songs.n_listeners[[5, 2]])
+    assert taken.users is factors.users
 
 
 def test_the_command_changes_settings_and_names_a_near_miss(tmp_path: Path) -> None:

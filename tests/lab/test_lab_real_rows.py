@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Features, Plays, Tags, Vocabulary
+from deepcuts.artifacts import Factors, Features, Lineage, Plays, Tags, Vocabulary
 from deepcuts.lab import lastfm
 from deepcuts.lab.real_paper import predicted_rows, smallest_enough
 from deepcuts.lab.real_world import RealPaper, RealWorld
@@ -51,7 +51,7 @@ def test_words_do_not_change_when_hidden_songs_sound_otherwise(monkeypatch: pyte
         lastfm.bag_of(one, learning) for one in (timbre, dataclasses.replace(timbre, frames=other.astype(np.float32)))
     ]
     np.testing.assert_array_equal(bags[0].frames[:40], bags[1].frames[:40])
-    assert bags[0].learned_from == learning
+    assert bags[0].lineage.learned_from == learning
     assert (bags[0].frames[40:] != bags[1].frames[40:]).any(axis=1).all()
 
 
@@ -63,8 +63,8 @@ def test_the_metric_system_learns_from_no_song_whose_plays_are_hidden() -> None:
     learning = plays_of_neighbours(heard.songs).take_songs(np.arange(45))
     songs = heard.songs.take(np.arange(45, N_SONGS))
     system = lastfm.metric_system(learning, learning.users, bags, songs)
-    assert system.learned_from is not None
-    assert (songs.find(system.learned_from.ids) < 0).all()
+    assert system.lineage.learned_from is not None
+    assert (songs.find(system.lineage.learned_from.ids) < 0).all()
     assert system.song_vectors.shape[0] == len(songs)
     assert system.user_vectors.shape[0] == len(learning.users)
 
@@ -101,8 +101,15 @@ def small_world(song_factors: np.ndarray) -> RealWorld:
     group = [max(song - 1, 0) for song in range(N_SONGS)]
     tracks = pl.DataFrame({"song_id": songs.ids, "track_id": [f"t{one}" for one in group], "group": group})
     users = np.random.default_rng(2).normal(size=(N_SONGS, 3)).astype(np.float32)
-    listeners = np.full(N_SONGS, 5)
-    factors = Factors(plays.users, users, songs, song_factors.astype(np.float32), n_listeners=listeners)
+    listeners, lineage = np.full(N_SONGS, 5), Lineage("fit", songs, "joint")
+    factors = Factors.of(
+        plays.users,
+        users,
+        songs,
+        song_factors.astype(np.float32),
+        lineage,
+        n_listeners=listeners,
+    )
     tags = Tags(songs, Vocabulary(["rock"], "tag"), sparse.csr_array(np.ones((N_SONGS, 1), dtype=np.float32)))
     return RealWorld(plays, tracks, {"pooled": pooled, "timbre": heard}, tags, tags, factors, factors)
 

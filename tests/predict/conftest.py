@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
 from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, TreesSettings
 
 MakeFeatures = Callable[..., Features]
@@ -28,7 +28,7 @@ def make_features() -> MakeFeatures:
 def make_factors() -> MakeFactors:
     def make(rows: np.ndarray, ids: Sequence[str] | None = None, **more: object) -> Factors:
         names = [f"song{i}" for i in range(len(rows))] if ids is None else list(ids)
-        return Factors(None, None, Vocabulary(names), np.asarray(rows, dtype=np.float32), **more)  # type: ignore[arg-type]
+        return SongFactors(Vocabulary(names), np.asarray(rows, dtype=np.float32), **more)  # type: ignore[arg-type]
 
     return make
 

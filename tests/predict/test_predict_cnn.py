@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, SettingError
 from deepcuts.predict import CnnSettings, LinearSettings, fit_encoder, load_encoder, predict_songs
 from deepcuts.predict import train as train_module
@@ -78,8 +78,8 @@ def test_eight_songs_can_be_learnt_by_heart(make_features, make_factors):
     features = make_features([rng.normal(size=(32, 5)).astype(np.float32) for _ in range(8)])
     factors = make_factors(rng.normal(size=(8, 3)))
     settings = dataclasses.replace(SMALL, n_epochs=150, validation=0.0, lr=5e-3, dense=32)
-    predicted = predict_songs(fit_encoder("cnn", features, factors, settings), features).song_factors
-    assert np.abs(predicted - factors.song_factors).max() < 0.05
+    predicted = predict_songs(fit_encoder("cnn", features, factors, settings), features).vectors
+    assert np.abs(predicted - factors.vectors).max() < 0.05
 
 
 def test_the_network_hears_the_order_of_events_that_pooled_statistics_cannot(make_features, make_factors):
@@ -92,12 +92,10 @@ def test_the_network_hears_the_order_of_events_that_pooled_statistics_cannot(mak
         songs += [sweep, sweep[::-1].copy()]
         direction += [1.0, -1.0]
     features, factors = make_features(songs), make_factors(np.array(direction)[:, None])
-    seen = factors.__class__(None, None, factors.songs.take(np.arange(80)), factors.song_factors[:80])
+    seen = SongFactors(factors.songs.take(np.arange(80)), factors.vectors[:80])
     settings = dataclasses.replace(SMALL, n_epochs=15, lr=5e-3)
-    heard = predict_songs(fit_encoder("cnn", features, seen, settings), features).song_factors[80:, 0]
-    pooled = predict_songs(fit_encoder("linear", features, seen, LinearSettings(n_cov=6)), features).song_factors[
-        80:, 0
-    ]
+    heard = predict_songs(fit_encoder("cnn", features, seen, settings), features).vectors[80:, 0]
+    pooled = predict_songs(fit_encoder("linear", features, seen, LinearSettings(n_cov=6)), features).vectors[80:, 0]
     truth = np.array(direction)[80:]
     assert np.corrcoef(heard, truth)[0, 1] > 0.9
     assert abs(np.cov(pooled, truth)[0, 1]) < 1e-4  # pairs get the same prediction, so it may be constant
@@ -180,7 +178,7 @@ def test_bfloat16_learns_too_and_predicts_in_float32(world):
     encoder = fit_encoder("cnn", features, factors, dataclasses.replace(many, precision="bfloat16"))
     assert all(tensor.dtype == torch.float32 for tensor in set_of(encoder).values())
     predicted = encoder.predict(features, np.arange(40))
-    assert np.corrcoef(predicted.ravel(), factors.song_factors.ravel())[0, 1] > 0.8
+    assert np.corrcoef(predicted.ravel(), factors.vectors.ravel())[0, 1] > 0.8
     assert not in_bfloat16("float32", torch.device("cpu"))
 
 
@@ -189,7 +187,7 @@ def test_any_number_of_channels_and_short_songs_will_do(make_features, make_fact
     features = make_features([rng.normal(size=(n, 26)).astype(np.float32) for n in (1, 5, 31, 32, 200)])
     settings = dataclasses.replace(SMALL, global_pool=True)
     predicted = predict_songs(fit_encoder("cnn", features, make_factors(np.eye(5)), settings), features)
-    assert predicted.song_factors.shape == (5, 5)
+    assert predicted.vectors.shape == (5, 5)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +239,7 @@ def test_cuda_predicts_what_the_cpu_does(world, tmp_path: Path):
     features, factors = world
     encoder = fit_encoder("cnn", features, factors, dataclasses.replace(SMALL, device="cuda", n_epochs=15, lr=5e-3))
     on_gpu = encoder.predict(features, np.arange(40))
-    assert np.corrcoef(on_gpu.ravel(), factors.song_factors.ravel())[0, 1] > 0.8
+    assert np.corrcoef(on_gpu.ravel(), factors.vectors.ravel())[0, 1] > 0.8
     encoder.save(tmp_path / "encoder")
     loaded = load_encoder(tmp_path / "encoder")
     loaded.network.to("cpu")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
 from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, fit_encoder
 from deepcuts.predict.linear import LinearSettings
 from deepcuts.predict.mlp import MlpSettings
@@ -27,7 +27,7 @@ def world(audible: bool, n: int = 400) -> tuple[Features, Factors]:
     frames = (np.repeat(level, 32, axis=0) + 0.1 * rng.normal(size=(32 * n, 4))).astype(np.float32)
     songs = Vocabulary([f"s{i:03}" for i in range(n)])
     features = Features(songs, frames, 32 * np.arange(n + 1), "logmel", {"frame_rate": 43.0})
-    return features, Factors(None, None, songs, (level if audible else other)[:, :2].astype(np.float32))
+    return features, SongFactors(songs, (level if audible else other)[:, :2].astype(np.float32))
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict import ENCODERS, LinearSettings, fit_encoder, load_encoder, predict_songs
 
@@ -14,9 +14,9 @@ from deepcuts.predict import ENCODERS, LinearSettings, fit_encoder, load_encoder
 def test_an_encoder_learns_something(world, encoder_name, small):
     features, factors = world
     predicted = predict_songs(fit_encoder(encoder_name, features, factors, small), features)
-    assert predicted.song_factors.dtype == np.float32
-    error = np.mean((predicted.song_factors - factors.song_factors) ** 2)
-    assert error < np.mean((factors.song_factors - factors.song_factors.mean(axis=0)) ** 2)
+    assert predicted.vectors.dtype == np.float32
+    error = np.mean((predicted.vectors - factors.vectors) ** 2)
+    assert error < np.mean((factors.vectors - factors.vectors.mean(axis=0)) ** 2)
 
 
 def test_a_saved_encoder_predicts_identically(world, encoder_name, small, tmp_path: Path):
@@ -27,7 +27,7 @@ def test_a_saved_encoder_predicts_identically(world, encoder_name, small, tmp_pa
     songs = np.arange(40)
     np.testing.assert_array_equal(loaded.predict(features, songs), encoder.predict(features, songs))
     assert loaded.fingerprint == encoder.fingerprint
-    assert loaded.origin.learned_from == encoder.origin.learned_from
+    assert loaded.origin.lineage.learned_from == encoder.origin.lineage.learned_from
     assert ENCODERS[encoder_name].settings(**loaded.origin.settings) == small
 
 
@@ -41,18 +41,19 @@ def test_the_same_seed_gives_the_same_folder(world, encoder_name, small, tmp_pat
 def test_the_order_of_factors_does_not_matter(world, encoder_name, small):
     features, factors = world
     order = np.random.default_rng(0).permutation(40)
-    shuffled = Factors(None, None, factors.songs.take(order), factors.song_factors[order])
+    shuffled = SongFactors(factors.songs.take(order), factors.vectors[order])
     one, two = (fit_encoder(encoder_name, features, f, small) for f in (factors, shuffled))
     assert one.fingerprint == two.fingerprint
 
 
 def test_sound_of_songs_without_factors_changes_nothing(world, encoder_name, small, make_features):
     features, factors = world
-    seen = Factors(None, None, factors.songs.take(np.arange(30)), factors.song_factors[:30])
+    songs = factors.songs.take(np.arange(30))
+    seen = SongFactors(songs, factors.vectors[:30], Lineage("a fit", songs, "clean"))
     poisoned = make_features([np.full_like(features[i], 77) if i >= 30 else features[i] for i in range(40)])
     one, two = (fit_encoder(encoder_name, f, seen, small) for f in (features, poisoned))
     assert one.fingerprint == two.fingerprint
-    assert not {f"song{i}" for i in range(30, 40)} & set(one.origin.learned_from.ids)
+    assert not {f"song{i}" for i in range(30, 40)} & set(one.origin.lineage.learned_from.ids)
 
 
 def test_songs_are_predicted_in_the_order_asked_for_and_alone_as_together(world, encoder_name, small):
@@ -62,23 +63,23 @@ def test_songs_are_predicted_in_the_order_asked_for_and_alone_as_together(world,
     asked = Vocabulary(["song7", "song31", "song0"])
     some = predict_songs(encoder, features, asked)
     assert some.songs == asked
-    np.testing.assert_allclose(some.song_factors, together.song_factors[[7, 31, 0]], atol=1e-5)
+    np.testing.assert_allclose(some.vectors, together.vectors[[7, 31, 0]], atol=1e-5)
     with pytest.raises(InputError, match="nosong"):
         predict_songs(encoder, features, Vocabulary(["nosong"]))
-    assert predict_songs(encoder, features, Vocabulary([])).song_factors.shape == (0, 3)
+    assert predict_songs(encoder, features, Vocabulary([])).vectors.shape == (0, 3)
 
 
 def test_predicted_factors_say_where_they_come_from(world, encoder_name, small):
     features, factors = world
-    joint = Factors(None, None, factors.songs, factors.song_factors, factors.songs, settings={"protocol": "joint"})
+    joint = SongFactors(factors.songs, factors.vectors, Lineage("a space", factors.songs, "joint"))
     encoder = fit_encoder(encoder_name, features, joint, small)
     predicted = predict_songs(encoder, features, unit_norm=True)
-    assert predicted.users is None
-    assert set(predicted.learned_from.ids) == set(factors.songs.ids)
-    assert predicted.settings["protocol"] == "joint"
+    assert predicted.lineage.space == "a space"
+    assert set(predicted.lineage.learned_from.ids) == set(factors.songs.ids)
+    assert predicted.lineage.protocol == "joint"
     assert predicted.settings["encoder"] == encoder_name
-    assert predicted.parents == {"encoder": encoder.fingerprint, "features": features.fingerprint}
-    np.testing.assert_allclose(np.linalg.norm(predicted.song_factors, axis=1), 1, atol=1e-5)
+    assert predicted.lineage.parents == {"encoder": encoder.fingerprint, "features": features.fingerprint}
+    np.testing.assert_allclose(np.linalg.norm(predicted.vectors, axis=1), 1, atol=1e-5)
 
 
 def test_features_of_another_recipe_are_refused_by_the_setting_that_differs(world, encoder_name, small):
@@ -127,13 +128,13 @@ def test_one_song_is_enough_and_is_predicted_as_itself(encoder_name, small, make
     predicted = predict_songs(
         fit_encoder(encoder_name, features, make_factors(np.array([[2.0, -3.0]])), small), features
     )
-    np.testing.assert_allclose(predicted.song_factors, [[2, -3]], atol=0.2)
+    np.testing.assert_allclose(predicted.vectors, [[2, -3]], atol=0.2)
 
 
 def test_sound_that_never_changes_gives_the_mean(encoder_name, small, make_features, make_factors):
     features = make_features([np.full((40, 4), 1e4, np.float32)] * 12)
     factors = make_factors(np.random.default_rng(0).normal(size=(12, 2)))
-    predicted = predict_songs(fit_encoder(encoder_name, features, factors, small), features).song_factors
+    predicted = predict_songs(fit_encoder(encoder_name, features, factors, small), features).vectors
     assert np.isfinite(predicted).all()
     np.testing.assert_allclose(predicted, np.tile(predicted[0], (12, 1)), atol=1e-4)
 
@@ -144,15 +145,15 @@ def test_a_channel_that_never_changed_stays_unheard_when_it_does(encoder_name, s
     for frames in songs:
         frames[:, 2] = 7
     encoder = fit_encoder(encoder_name, make_features(songs), make_factors(rng.normal(size=(12, 2))), small)
-    before = predict_songs(encoder, make_features(songs)).song_factors
+    before = predict_songs(encoder, make_features(songs)).vectors
     for frames in songs:
         frames[:, 2] = np.linspace(-100, 100, 40)
-    np.testing.assert_allclose(predict_songs(encoder, make_features(songs)).song_factors, before, atol=1e-4)
+    np.testing.assert_allclose(predict_songs(encoder, make_features(songs)).vectors, before, atol=1e-4)
 
 
 def test_factors_all_alike_are_predicted_alike(world, encoder_name, small, make_factors):
     predicted = predict_songs(fit_encoder(encoder_name, world[0], make_factors(np.ones((40, 2))), small), world[0])
-    np.testing.assert_allclose(predicted.song_factors, 1, atol=0.5)
+    np.testing.assert_allclose(predicted.vectors, 1, atol=0.5)
 
 
 def test_a_damaged_folder_is_refused(world, encoder_name, small, tmp_path: Path):

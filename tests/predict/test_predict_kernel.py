@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, Lineage, SongFactors, Vocabulary
 from deepcuts.errors import InputError
 from deepcuts.predict import average_predictions, fit_encoder, predict_songs
 from deepcuts.predict import kernel as module
@@ -16,18 +16,18 @@ def world(n: int = 200, seed: int = 0) -> tuple[Features, Factors]:
     factors = np.column_stack([np.sin(2 * stats[:, 0]), stats[:, 1] ** 2]).astype(np.float32)
     songs = Vocabulary([f"s{i:03}" for i in range(n)])
     features = Features(songs, stats, np.arange(n + 1), "pooled", {"one_frame": True})
-    return features, Factors(None, None, songs, factors, n_listeners=np.full(n, 9))
+    return features, SongFactors(songs, factors, n_listeners=np.full(n, 9))
 
 
 def test_it_learns_curves_that_a_line_cannot() -> None:
     features, factors = world()
     known = Vocabulary(features.songs.ids.head(150))
-    seen = Factors(None, None, known, factors.song_factors[:150], n_listeners=factors.n_listeners[:150])
+    seen = SongFactors(known, factors.vectors[:150], n_listeners=factors.n_listeners[:150])
     new = Vocabulary(features.songs.ids.tail(50))
     error = {}
     for name in ("kernel", "linear"):
-        predicted = predict_songs(fit_encoder(name, features, seen), features, new).song_factors
-        error[name] = float(((predicted - factors.song_factors[150:]) ** 2).mean())
+        predicted = predict_songs(fit_encoder(name, features, seen), features, new).vectors
+        error[name] = float(((predicted - factors.vectors[150:]) ** 2).mean())
     assert error["kernel"] < 0.4 * error["linear"]
 
 
@@ -59,13 +59,13 @@ def test_likeness_of_a_song_to_itself_is_one_and_falls_with_distance() -> None:
 
 def test_the_mean_of_predictions_is_by_song_and_remembers_all_teachers() -> None:
     songs, rows = Vocabulary(["a", "b"]), np.array([[1, 2], [3, 4]], dtype=np.float32)
-    one = Factors(None, None, songs, rows, learned_from=Vocabulary(["x", "y"]))
-    two = Factors(None, None, Vocabulary(["b", "a"]), rows, learned_from=Vocabulary(["y", "z"]))
+    one = SongFactors(songs, rows, Lineage("a space", Vocabulary(["x", "y"]), "clean"))
+    two = SongFactors(Vocabulary(["b", "a"]), rows, Lineage("a space", Vocabulary(["y", "z"]), "clean"))
     both = average_predictions([one, two])
-    assert both.song_factors.tolist() == [[2, 3], [2, 3]]
-    assert both.learned_from.ids.to_list() == ["x", "y", "z"]
+    assert both.vectors.tolist() == [[2, 3], [2, 3]]
+    assert both.lineage.learned_from.ids.to_list() == ["x", "y", "z"]
     with pytest.raises(InputError, match="average: 1 songs × 2 factors beside 2 × 2"):
-        average_predictions([one, Factors(None, None, Vocabulary(["a"]), rows[:1])])
+        average_predictions([one, SongFactors(Vocabulary(["a"]), rows[:1], one.lineage)])
 
 
 def test_more_songs_than_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepcuts.artifacts import Vocabulary
+from deepcuts.artifacts import Lineage, Vocabulary
 from deepcuts.errors import InputError, SettingError
 from deepcuts.predict import LessonSettings
 from deepcuts.predict.lessons import make_lessons, target_scaling
@@ -83,8 +83,8 @@ def test_named_validation_songs_are_held_out_and_at_least_one_must_be_there(worl
 
 def test_the_songs_behind_the_factors_are_remembered_too(world, make_factors):
     features, factors = world
-    factors = make_factors(factors.song_factors, learned_from=Vocabulary(["unheard", "song0"]))
-    learned_from = lessons_of(features, factors).origin.learned_from
+    factors = make_factors(factors.vectors, lineage=Lineage("a space", Vocabulary(["unheard", "song0"]), "clean"))
+    learned_from = lessons_of(features, factors).origin.lineage.learned_from
     assert "unheard" in learned_from
     assert len(learned_from) == 41
 
@@ -93,7 +93,7 @@ def test_validation_songs_shape_neither_scale_of_targets_nor_of_sound(world, mak
     features, factors = world
     validation = Vocabulary(["song5"])
     poisoned_frames = [np.full_like(features[i], 99) if i == 5 else features[i] for i in range(40)]
-    poisoned_rows = factors.song_factors.copy()
+    poisoned_rows = factors.vectors.copy()
     poisoned_rows[5] = 1e4
     clean = lessons_of(features, factors, validation=validation)
     poisoned = lessons_of(make_features(poisoned_frames), make_factors(poisoned_rows), validation=validation)

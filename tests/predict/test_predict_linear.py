@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from deepcuts.artifacts import Vocabulary
+from deepcuts.artifacts import SongFactors, Vocabulary
 from deepcuts.errors import SettingError
 from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
 from deepcuts.predict.lessons import Examples
@@ -21,9 +21,9 @@ def problem():
 def test_a_planted_linear_map_is_found_on_songs_never_heard(world):
     features, factors = world
     known = np.arange(30)
-    seen = factors.__class__(None, None, factors.songs.take(known), factors.song_factors[:30])
-    predicted = predict_songs(fit_encoder("linear", features, seen), features).song_factors
-    truth = factors.song_factors[30:]
+    seen = SongFactors(factors.songs.take(known), factors.vectors[:30])
+    predicted = predict_songs(fit_encoder("linear", features, seen), features).vectors
+    truth = factors.vectors[30:]
     assert 1 - np.sum((predicted[30:] - truth) ** 2) / np.sum((truth - truth.mean(0)) ** 2) > 0.95
 
 
@@ -63,17 +63,15 @@ def test_noise_is_shrunk_to_the_mean(make_features, make_factors):
     features = make_features([rng.normal(size=(30, 4)) for _ in range(200)])
     factors = make_factors(rng.normal(size=(200, 2)) + 5)
     for settings in (LinearSettings(), LinearSettings(validation=0.0)):
-        predicted = predict_songs(fit_encoder("linear", features, factors, settings), features).song_factors
+        predicted = predict_songs(fit_encoder("linear", features, factors, settings), features).vectors
         assert predicted.std(axis=0).max() < 0.25
 
 
 def test_turning_the_factor_space_turns_the_predictions(world, make_factors):
     features, factors = world
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
-    plain = predict_songs(fit_encoder("linear", features, factors), features).song_factors
-    turned = predict_songs(
-        fit_encoder("linear", features, make_factors(factors.song_factors @ turn)), features
-    ).song_factors
+    plain = predict_songs(fit_encoder("linear", features, factors), features).vectors
+    turned = predict_songs(fit_encoder("linear", features, make_factors(factors.vectors @ turn)), features).vectors
     np.testing.assert_allclose(turned, plain @ turn, atol=1e-4)
 
 

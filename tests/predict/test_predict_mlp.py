@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.encoder import Origin
 from deepcuts.predict.examples import Examples
@@ -26,7 +26,7 @@ def one_frame_features(vectors, kind="bagofwords", **settings):
 
 def make_factors(targets, songs=None):
     songs = Vocabulary([f"song-{i}" for i in range(len(targets))]) if songs is None else songs
-    return Factors(None, None, songs, targets.astype(np.float32), n_listeners=np.full(len(targets), 9))
+    return SongFactors(songs, targets.astype(np.float32), n_listeners=np.full(len(targets), 9))
 
 
 def fit(features, factors, settings=QUICK, validation=None):
@@ -49,7 +49,7 @@ def explained(predicted, truth):
 def test_it_learns_what_a_line_cannot():
     features, factors, truth = bent_world()
     known = Vocabulary(features.songs.ids[:400])
-    learned_from = make_factors(factors.song_factors[:400], known)
+    learned_from = make_factors(factors.vectors[:400], known)
     new = np.arange(400, 500)
     bent = fit(features, learned_from, dataclasses.replace(QUICK, lr=3e-3)).predict(features, new)
     line = fit_encoder("linear", features, learned_from, LinearSettings()).predict(features, new)
@@ -65,7 +65,7 @@ def test_the_answer_is_the_formula_worked_by_hand():
         "out.bias": np.array([0.5], np.float32),
     }
     features = one_frame_features(np.array([[1.0, 3.0], [-1.0, 1.0]]))
-    origin = Origin("mlp", {"n_cov": 0}, "bagofwords", {}, 2, np.array([10.0]), 2.0, features.songs, "", {})
+    origin = Origin("mlp", {"n_cov": 0}, "bagofwords", {}, 2, np.array([10.0]), 2.0, Lineage("a fit", features.songs))
     encoder = MlpEncoder(origin, 0, np.array([0, 1]), np.zeros(2, np.float32), np.ones(2, np.float32), layers)
     # song 0: hidden = relu(1, -1 + 6 - 1) = (1, 4), out = 3 + 4 + .5 = 7.5; song 1: relu(-1, 1 + 2 - 1) = (0, 2), 2.5
     np.testing.assert_allclose(encoder.predict(features, np.arange(2)), [[10 + 2 * 7.5], [10 + 2 * 2.5]])
@@ -114,7 +114,7 @@ def test_the_best_weights_are_kept_and_it_stops_when_validation_gets_no_better()
 def test_songs_set_aside_change_nothing():
     features, factors, _ = bent_world(120)
     known = Vocabulary(features.songs.ids[:100])
-    learned_from = make_factors(factors.song_factors[:100], known)
+    learned_from = make_factors(factors.vectors[:100], known)
     poisoned = np.array(features.frames)
     poisoned[100:] = 1e6
     good, same = (fit(f, learned_from, QUICK) for f in (features, one_frame_features(poisoned)))

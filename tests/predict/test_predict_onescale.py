@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from deepcuts.artifacts import Factors, Features, Vocabulary
+from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
 from deepcuts.predict import LinearSettings, MlpSettings, fit_encoder, predict_songs
 from deepcuts.predict.mlp import scaling_of
 from deepcuts.predict.scaling import one_scale
@@ -20,12 +20,12 @@ def songs_and_factors() -> tuple[Features, Factors]:
     songs = Vocabulary([f"s{i:02d}" for i in range(N)])
     features = Features(songs, rows, np.arange(N + 1), "components", {"one_frame": True})
     targets = rows @ rng.standard_normal((len(SPREADS), 3)) + rng.standard_normal((N, 3))
-    return features, Factors(None, None, songs, targets.astype(np.float32))
+    return features, SongFactors(songs, targets.astype(np.float32))
 
 
 def predicted(settings: LinearSettings) -> np.ndarray:
     features, factors = songs_and_factors()
-    answers = predict_songs(fit_encoder("linear", features, factors, settings), features).song_factors
+    answers = predict_songs(fit_encoder("linear", features, factors, settings), features).vectors
     assert answers is not None
     return answers - answers.mean(axis=0)
 
@@ -39,7 +39,7 @@ def test_one_scale_is_the_root_mean_square_and_what_never_changes_is_not_heard()
 def test_the_ridge_on_one_scale_is_scikit_learns_on_the_inputs_as_they_are() -> None:
     features, factors = songs_and_factors()
     found = predicted(LinearSettings(ridge=30.0, standardise=False, validation=0.0))
-    rows, targets = np.asarray(features.frames, dtype=np.float64), factors.song_factors
+    rows, targets = np.asarray(features.frames, dtype=np.float64), factors.vectors
     unit = np.mean(SPREADS**2)
     theirs = Ridge(alpha=30.0 * unit).fit(rows, targets).predict(rows)
     np.testing.assert_allclose(found, theirs - theirs.mean(axis=0), atol=1e-4)

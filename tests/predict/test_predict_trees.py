@@ -28,7 +28,7 @@ def test_the_whole_encoder_is_scikit_learn_on_pooled_statistics(world):
     encoder = fit_encoder("trees", features, factors, settings)
     stats = pool_songs(features, np.arange(40), 4)
     oracle = ExtraTreesRegressor(10, min_samples_leaf=3, max_features=0.2, random_state=5)
-    oracle.fit(stats, factors.song_factors)
+    oracle.fit(stats, factors.vectors)
     assert len(encoder.roots) == 10
     # trained on scaled targets, whose forks may tie differently: equal to float32
     np.testing.assert_allclose(encoder.predict(features, np.arange(40)), oracle.predict(stats), atol=1e-4)

@@ -9,7 +9,7 @@ from scipy import sparse
 from torch import nn
 
 from deepcuts import factors as factors_stage
-from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Features, Lineage, Plays, SongFactors, UserFactors, Vocabulary
 from deepcuts.errors import InputError, SettingError
 from deepcuts.factors import WmfSettings, fold_in_songs
 from deepcuts.kernels.confidence import surplus_confidence
@@ -147,46 +147,49 @@ def test_the_public_measure_is_eq_5_song_by_song_whatever_the_order(listened):
     plays, observed = listened
     rng = np.random.default_rng(0)
     asked = rng.permutation(12)[:9]
-    predicted = Factors(None, None, plays.songs.take(asked), rng.normal(size=(9, 4)).astype(np.float32))
+    predicted = SongFactors(plays.songs.take(asked), rng.normal(size=(9, 4)).astype(np.float32))
     r = plays.counts.toarray()[:, asked].T
     s = np.where(r > 0, 3.0 * np.log1p(r / 0.5), 0)
-    truth = over_all_users(predicted.song_factors, observed.user_factors, s)
+    truth = over_all_users(predicted.vectors, observed.users.vectors, s)
     np.testing.assert_allclose(weighted_prediction_error(predicted, observed, plays), truth, rtol=1e-6)
     turned = rng.permutation(len(observed.users))
-    mixed = dataclasses.replace(observed, users=observed.users.take(turned), user_factors=observed.user_factors[turned])
+    mixed = dataclasses.replace(
+        observed, users=UserFactors(observed.users.users.take(turned), observed.users.vectors[turned], observed.lineage)
+    )
+    mixed = dataclasses.replace(mixed, users=dataclasses.replace(mixed.users, settings=observed.settings))
     np.testing.assert_allclose(weighted_prediction_error(predicted, mixed, plays), truth, rtol=1e-6)
 
 
 def test_observed_factors_have_a_smaller_error_than_any_others(listened):
     plays, observed = listened
     rng = np.random.default_rng(0)
-    moved = observed.song_factors + rng.normal(0, 0.1, observed.song_factors.shape).astype(np.float32)
+    moved = observed.songs.vectors + rng.normal(0, 0.1, observed.songs.vectors.shape).astype(np.float32)
     best, worse = (
-        weighted_prediction_error(Factors(None, None, plays.songs, Y), observed, plays)
-        for Y in (observed.song_factors, moved)
+        weighted_prediction_error(SongFactors(plays.songs, Y), observed, plays) for Y in (observed.songs.vectors, moved)
     )
     assert (best < worse).all()
 
 
+def relabelled(observed, **what):
+    return Factors(dataclasses.replace(observed.users, **what), dataclasses.replace(observed.songs, **what))
+
+
 def test_other_plays_and_factors_that_do_not_know_theirs_are_refused(listened):
     plays, observed = listened
-    predicted = Factors(None, None, plays.songs, observed.song_factors)
+    predicted = SongFactors(plays.songs, observed.songs.vectors)
     other = plays.take_songs(np.arange(11))
     with pytest.raises(InputError, match="the factors were learned from " + plays.fingerprint):
         weighted_prediction_error(dataclasses.replace(predicted), observed, other)
     with pytest.raises(InputError, match="plays unknown"):
-        weighted_prediction_error(predicted, dataclasses.replace(observed, parents={}), plays)
+        weighted_prediction_error(predicted, relabelled(observed, lineage=observed.lineage.with_parents()), plays)
     with pytest.raises(InputError, match="lack alpha and epsilon"):
-        weighted_prediction_error(predicted, dataclasses.replace(observed, settings={}), plays)
-    with pytest.raises(InputError, match="hold no users"):
-        weighted_prediction_error(predicted, dataclasses.replace(observed, users=None, user_factors=None), plays)
+        weighted_prediction_error(predicted, relabelled(observed, settings={}), plays)
     with pytest.raises(InputError, match="length 0"):
-        silent = dataclasses.replace(observed, user_factors=0 * observed.user_factors)
+        users = dataclasses.replace(observed.users, vectors=0 * observed.users.vectors)
+        silent = dataclasses.replace(observed, users=users)
         weighted_prediction_error(predicted, silent, plays)
     with pytest.raises(InputError, match="'nosong'"):
-        weighted_prediction_error(
-            Factors(None, None, Vocabulary(["nosong"]), np.ones((1, 4), np.float32)), observed, plays
-        )
+        weighted_prediction_error(SongFactors(Vocabulary(["nosong"]), np.ones((1, 4), np.float32)), observed, plays)
 
 
 def lessons_of(loss, gamma=0.0, weights=None):
@@ -199,7 +202,7 @@ def lessons_of(loss, gamma=0.0, weights=None):
                         over_all_users(Y, X, s))  # fmt: skip
     songs = Vocabulary([f"song{i}" for i in range(9)])
     settings = {"loss": loss, "wpe_gamma": gamma}
-    origin = Origin("mlp", settings, "logmel", {}, 1, mean, scale, songs, "clean", {})
+    origin = Origin("mlp", settings, "logmel", {}, 1, mean, scale, Lineage("a fit", songs, "clean"))
     features = Features(songs, np.zeros((9, 1), np.float32), np.arange(10), "logmel")
     return Lessons(features, examples, examples, origin, X), Y, X, s
 

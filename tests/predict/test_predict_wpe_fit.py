@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.factors import WmfSettings, fit, surplus_confidence
 from deepcuts.predict import (
@@ -72,17 +72,17 @@ def test_training_on_wpe_lowers_wpe_more_than_training_on_mse_does(played, name)
         heard_error(dataclasses.replace(KINDS[name], loss=loss), name, features, observed, plays)
         for loss in ("mse", "wpe")
     )
-    mean_song = np.tile(observed.song_factors.mean(axis=0), (80, 1))
+    mean_song = np.tile(observed.songs.vectors.mean(axis=0), (80, 1))
     nothing_heard, best = (
-        float(weighted_prediction_error(Factors(None, None, plays.songs, Y), observed, plays).sum())
-        for Y in (mean_song, observed.song_factors)
+        float(weighted_prediction_error(SongFactors(plays.songs, Y), observed, plays).sum())
+        for Y in (mean_song, observed.songs.vectors)
     )
     assert best < wpe < 0.97 * mse < 0.97 * nothing_heard
 
 
 def dense_normal_equations(stats, observed, plays, ridge, kappa, scale):
     """W [n_stats + 1, n_factors] in raw factors from one large system, all pairs of user and song written out."""
-    X = observed.user_factors.astype(np.float64)
+    X = observed.users.vectors.astype(np.float64)
     s = surplus_confidence(plays.counts, observed.settings["alpha"], observed.settings["epsilon"]).toarray().T
     s = s.astype(np.float64)
     heard = np.column_stack([stats, np.ones(len(stats))])
@@ -100,11 +100,11 @@ def dense_normal_equations(stats, observed, plays, ridge, kappa, scale):
 def test_the_linear_encoder_reaches_the_lowest_point_in_closed_form(played, ridge):
     _, observed, plays = played
     rng = np.random.default_rng(0)
-    rows = (observed.song_factors[:, :3] * 2 + rng.normal(size=(80, 3))).astype(np.float32)
+    rows = (observed.songs.vectors[:, :3] * 2 + rng.normal(size=(80, 3))).astype(np.float32)
     features = one_frame(rows, plays.songs)
     settings = LinearSettings(loss="wpe", ridge=ridge, validation=0.0)
     encoder = fit_encoder("linear", features, observed, settings, plays=plays)
-    X = observed.user_factors.astype(np.float64)
+    X = observed.users.vectors.astype(np.float64)
     s = surplus_confidence(plays.counts, observed.settings["alpha"], observed.settings["epsilon"]).toarray()
     kappa = (80 * np.trace(X.T @ X) + (s.sum(axis=1) * (X**2).sum(axis=1)).sum()) / (80 * 5)
     scale = encoder.origin.target_scale
@@ -117,11 +117,11 @@ def test_the_linear_encoder_reaches_the_lowest_point_in_closed_form(played, ridg
 def test_where_the_sound_says_all_the_error_is_the_smallest_there_is(played):
     """Planted: the features are a linear map of the songs' own lowest points."""
     _, observed, plays = played
-    X = observed.user_factors.astype(np.float64)
+    X = observed.users.vectors.astype(np.float64)
     s = surplus_confidence(plays.counts, observed.settings["alpha"], observed.settings["epsilon"]).toarray().T
     A = X.T @ X + np.einsum("iu,uf,ug->ifg", s.astype(np.float64), X, X)
     lowest = np.linalg.solve(A, (((s > 0) * (1.0 + s)) @ X)[:, :, None])[:, :, 0]
-    smallest = weighted_prediction_error(Factors(None, None, plays.songs, lowest), observed, plays).sum()
+    smallest = weighted_prediction_error(SongFactors(plays.songs, lowest), observed, plays).sum()
     features = one_frame(lowest @ np.random.default_rng(0).normal(size=(5, 5)), plays.songs)
     line = heard_error(LinearSettings(loss="wpe", ridge=1e-9, validation=0.0), "linear", features, observed, plays)
     assert line == pytest.approx(smallest, rel=1e-5)
@@ -165,7 +165,7 @@ def test_training_stops_by_the_error_of_whole_validation_songs_which_is_that_of_
     encoder = fit_encoder("cnn", features, observed, settings, plays=plays)
     found, (_, objective, _, validation, _) = min(seen, key=lambda one: one[0])
     songs = features.songs.take(validation.songs)
-    known = Factors(None, None, songs, observed.song_factors[validation.songs])
+    known = SongFactors(songs, observed.songs.vectors[validation.songs])
     heard = predict_songs(encoder, features, songs)
     excess = weighted_prediction_error(heard, observed, plays) - weighted_prediction_error(known, observed, plays)
     assert found == pytest.approx(np.mean(excess) / objective.unit, rel=1e-4)
@@ -195,7 +195,7 @@ def test_a_saved_encoder_knows_its_loss_and_predicts_identically(played, name, l
     one.save(tmp_path / "encoder")
     loaded = load_encoder(tmp_path / "encoder")
     assert loaded.origin.settings["loss"] == loss
-    assert loaded.origin.parents.get("plays") == (plays.fingerprint if loss == "wpe" else None)
+    assert loaded.origin.lineage.parents.get("plays") == (plays.fingerprint if loss == "wpe" else None)
     np.testing.assert_array_equal(loaded.predict(features, np.arange(80)), one.predict(features, np.arange(80)))
 
 
@@ -218,7 +218,9 @@ def test_a_resumed_run_ends_with_the_same_weights_and_other_plays_are_another_ru
     resumed = fit_encoder("cnn", features, observed, settings, checkpoint=tmp_path / "run", plays=plays)
     assert resumed.fingerprint == undisturbed.fingerprint
     doubled = dataclasses.replace(plays, counts=sparse.csr_array(plays.counts * 2))
-    other = dataclasses.replace(observed, parents={"plays": doubled.fingerprint})
+    lineage = observed.lineage.with_parents(plays=doubled.fingerprint)
+    users, songs = (dataclasses.replace(one, lineage=lineage) for one in (observed.users, observed.songs))
+    other = Factors(users, songs)
     with pytest.raises(ArtifactError, match="other settings, songs or targets"):
         fit_encoder("cnn", features, other, settings, checkpoint=tmp_path / "run", plays=doubled)
 
@@ -228,7 +230,7 @@ def test_plays_change_nothing_under_other_losses(played):
     settings = dataclasses.replace(KINDS["mlp"], n_epochs=2)
     with_plays, without = (fit_encoder("mlp", features, observed, settings, plays=p) for p in (plays, None))
     assert with_plays.fingerprint == without.fingerprint
-    assert with_plays.origin.parents == without.origin.parents
+    assert with_plays.origin.lineage.parents == without.origin.lineage.parents
 
 
 def test_plays_that_may_not_be_learned_from_are_refused(played):
@@ -242,10 +244,9 @@ def test_plays_that_may_not_be_learned_from_are_refused(played):
     with pytest.raises(InputError, match="plays: none"):
         fit_encoder("linear", features, observed, settings)
     encoder = fit_encoder("linear", features, observed, settings, plays=learning)
-    assert set(encoder.origin.learned_from.ids) == set(learning.songs.ids)
-    lone = Factors(None, None, observed.songs, observed.song_factors, parents=observed.parents)
+    assert set(encoder.origin.lineage.learned_from.ids) == set(learning.songs.ids)
     with pytest.raises(InputError, match="hold no users"):
-        fit_encoder("linear", features, lone, settings, plays=learning)
+        fit_encoder("linear", features, observed.songs, settings, plays=learning)
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - set(KINDS)))

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Lineage, Plays, SongFactors, Vocabulary
 from deepcuts.errors import InputError, SettingError
 from deepcuts.recommend import RecommendSettings, candidates, recommend
 from deepcuts.recommend.topk import best_columns, best_with_cap
@@ -143,10 +145,9 @@ def test_an_artist_fills_no_more_than_its_share_and_unknown_artists_are_free():
 
 def observed_and_predicted():
     users, rng = ids("u", 2, "user"), np.random.default_rng(1)
-    observed = Factors(users, rng.normal(size=(2, 3)), Vocabulary(["a", "b"]), np.full((2, 3), 1.0))
-    predicted = Factors(
-        None, None, Vocabulary(["b", "c", "d"]), np.full((3, 3), 2.0), learned_from=Vocabulary(["a", "b"])
-    )
+    lineage = Lineage("a fit", Vocabulary(["a", "b"]), "clean")
+    observed = Factors.of(users, rng.normal(size=(2, 3)), Vocabulary(["a", "b"]), np.full((2, 3), 1.0), lineage)
+    predicted = SongFactors(Vocabulary(["b", "c", "d"]), np.full((3, 3), 2.0), lineage)
     return observed, predicted
 
 
@@ -154,12 +155,19 @@ def observed_and_predicted():
 def test_candidates_are_warm_cold_or_both(which, want):
     observed, predicted = observed_and_predicted()
     found = candidates(observed, predicted, which)
-    assert found.songs.ids.to_list() == list(want)
-    assert found.users == observed.users
-    warm = found.songs.find(["a", "b"])
-    assert (found.song_factors[warm[warm >= 0]] == 1).all(), "a song with plays keeps its observed factors"
-    assert found.parents == {"observed": observed.fingerprint, "predicted": predicted.fingerprint}
-    assert found.learned_from.ids.to_list() == ["a", "b"]
+    assert found.songs.songs.ids.to_list() == list(want)
+    assert found.users is observed.users
+    warm = found.songs.songs.find(["a", "b"])
+    assert (found.songs.vectors[warm[warm >= 0]] == 1).all(), "a song with plays keeps its observed factors"
+    assert found.songs.lineage.parents == {"observed": observed.fingerprint, "predicted": predicted.fingerprint}
+    assert found.lineage.learned_from.ids.to_list() == ["a", "b"]
+
+
+def test_predictions_of_another_factorisation_are_refused_by_the_names_of_both_fits():
+    observed, predicted = observed_and_predicted()
+    other = replace(predicted, lineage=replace(predicted.lineage, space="another fit"))
+    with pytest.raises(InputError, match=r"\(factorisation a fit\) and the predicted factors \(factorisation another"):
+        candidates(observed, other, "cold")
 
 
 def test_candidates_that_cannot_be_are_refused():
@@ -168,12 +176,10 @@ def test_candidates_that_cannot_be_are_refused():
         candidates(observed, None, "both")
     with pytest.raises(InputError, match="Did you mean 'cold'"):
         candidates(observed, predicted, "colds")
-    with pytest.raises(InputError, match="no users"):
-        candidates(predicted, predicted, "warm")
-    short = Factors(None, None, Vocabulary(["z"]), np.ones((1, 2)))
+    short = SongFactors(Vocabulary(["z"]), np.ones((1, 2)))
     with pytest.raises(InputError, match="2 factors, the observed ones have 3"):
         candidates(observed, short, "cold")
-    known = Factors(None, None, observed.songs, observed.song_factors)
+    known = observed.songs
     with pytest.raises(InputError, match="no songs are left"):
         candidates(observed, known, "cold")
 

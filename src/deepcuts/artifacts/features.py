@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepcuts import store
+from deepcuts.artifacts.lineage import Lineage
 from deepcuts.artifacts.vocabulary import Vocabulary
 from deepcuts.checks import check_shape
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
@@ -23,9 +24,9 @@ class Features:
         frames: [n_frames of all songs, n_channels] float16 or float32, song after song; usually mapped from disk.
         starts: int64 [n_songs + 1]: song i has the frames starts[i] to starts[i + 1].
         kind: "logmel", "echonest", ... the way they were made; encoders refuse features of another kind.
-        learned_from: the songs whose sound shaped a dictionary or a projection these features went through, for the
-            leakage audit; None where nothing was learned.
         settings: that made them (frame_rate in frames a second, n_channels, ...).
+        lineage: the songs whose sound shaped a dictionary or a projection these features went through, and what a
+            frozen encoder was pretrained on; features live in no factor space.
     """
 
     songs: Vocabulary
@@ -33,7 +34,7 @@ class Features:
     starts: np.ndarray
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    learned_from: Vocabulary | None = None
+    lineage: Lineage = field(default_factory=Lineage)
 
     def __post_init__(self) -> None:
         check_shape("starts", self.starts, [len(self.songs) + 1])
@@ -73,21 +74,21 @@ class Features:
         )
         return store.fingerprint(self.songs.fingerprint, self.starts.astype(np.int64), self.recipe, np.asarray(ends))
 
-    def save(self, folder: Path | str, *, parents: Mapping[str, str] | None = None) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all."""
         with writing(folder) as scratch:
             save_array(scratch, "frames", self.frames)
-            self.save_index(scratch, parents)
+            self.save_index(scratch)
 
-    def save_index(self, scratch: Path, parents: Mapping[str, str] | None = None) -> None:
+    def save_index(self, scratch: Path) -> None:
         """Write everything but frames.npy, which may have been streamed to `scratch` already."""
         self.songs.save(scratch, "songs")
         save_array(scratch, "starts", self.starts.astype(np.int64))
-        if self.learned_from is not None:
-            self.learned_from.save(scratch, "learned_from")
+        record = self.lineage.save(scratch)
         shape = {"n_songs": len(self.songs), "n_frames": int(self.starts[-1]), "n_channels": self.n_channels}
         settings = {"kind": self.kind, **self.settings}
-        write_meta(scratch, Meta("features", self.fingerprint, parents or {}, settings, shape))
+        parents = self.lineage.parents
+        write_meta(scratch, Meta("features", self.fingerprint, parents, settings, shape, lineage=record))
 
     @staticmethod
     def load(folder: Path | str) -> "Features":
@@ -102,6 +103,4 @@ class Features:
         kind = str(settings.pop("kind"))
         frames = load_array(folder, "frames", mapped=True)
         songs, starts = Vocabulary.load(folder, "songs", "song"), load_array(folder, "starts")
-        learned = (folder / "learned_from.parquet").exists()
-        learned_from = Vocabulary.load(folder, "learned_from", "song") if learned else None
-        return Features(songs, frames, starts, kind, settings, learned_from)
+        return Features(songs, frames, starts, kind, settings, Lineage.load(folder, meta.lineage, meta.parents))

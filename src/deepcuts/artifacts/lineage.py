@@ -117,9 +117,9 @@ def same_space(*lineages: Lineage, what: Sequence[str] = ()) -> str | None:
     for space, name in known[1:]:
         if space != known[0][0]:
             raise InputError(
-                f"{name} belongs to the factor space {str(space)[:8]}, {known[0][1]} to {str(known[0][0])[:8]}: "
-                "they come from different factorisations, so their numbers cannot be combined. "
-                "Predict (or fold in) again with the encoder that was fitted to these factors."
+                f"{known[0][1]} (factorisation {str(known[0][0])[:8]}) and {name} (factorisation {str(space)[:8]}) "
+                "come from different factorisations, so their numbers cannot be combined. "
+                "Predict again with an encoder that was fitted to these factors."
             )
     if any(one.space is None for one in lineages):
         return None

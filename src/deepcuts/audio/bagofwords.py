@@ -2,7 +2,7 @@
 
 frames → words (k-means centres) → counts of words a song → PCA. Time order is lost: that is what the paper's
 convolutional networks are compared with. Whatever is learned here (scale of the channels, words, PCA) comes from
-the songs named as training songs and from no others; `learned_from` says which they were.
+the songs named as training songs and from no others; the lineage says which they were.
 
 Conventions: channels are z-scored before k-means (else C0 of MFCC drowns the others); each frame goes to one word; the
 counts are raw, as in the paper, unless the settings say otherwise.
@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 from deepcuts import store
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage, derive
 from deepcuts.checks import check_shape
 from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError
@@ -82,7 +82,7 @@ class Words:
         weight: [n_channels] float32, 1 / standard deviation of the training frames; 0 for a channel that never
             changes there, so that it counts for nothing elsewhere either.
         made_of: kind, recipe and settings of the features it was learned from; others are refused.
-        learned_from: the training songs.
+        lineage: the training songs, and what the features went through.
         settings: that made it.
     """
 
@@ -90,7 +90,7 @@ class Words:
     mean: np.ndarray
     weight: np.ndarray
     made_of: Mapping[str, Any]
-    learned_from: Vocabulary
+    lineage: Lineage
     settings: WordsSettings = field(default_factory=WordsSettings)
 
     @cached_property
@@ -126,18 +126,19 @@ class BagOfWords:
         """A hash of the numbers."""
         return store.fingerprint(self.words.fingerprint, self.pca.mean, self.pca.components)
 
-    def save(self, folder: Path | str, *, parents: Mapping[str, str] | None = None) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all."""
         words, pca = self.words, self.pca
         with writing(folder) as scratch:
-            words.learned_from.save(scratch, "learned_from")
+            record = words.lineage.save(scratch)
             for name in ("centres", "mean", "weight"):
                 save_array(scratch, name, getattr(words, name))
             save_array(scratch, "pca_mean", pca.mean)
             save_array(scratch, "pca_components", pca.components)
             settings = {**dataclasses.asdict(words.settings), "made_of": dict(words.made_of), "share": pca.share}
             shape = {"n_words": len(words.centres), "n_channels": len(words.mean), "n_components": len(pca.components)}
-            write_meta(scratch, Meta("words", self.fingerprint, parents or {}, settings, shape))
+            parents = words.lineage.parents
+            write_meta(scratch, Meta("words", self.fingerprint, parents, settings, shape, lineage=record))
 
     @staticmethod
     def load(folder: Path | str) -> "BagOfWords":
@@ -151,8 +152,8 @@ class BagOfWords:
         settings = dict(meta.settings)
         made_of, share = settings.pop("made_of"), settings.pop("share")
         centres, mean, weight = (load_array(folder, name) for name in ("centres", "mean", "weight"))
-        learned_from = Vocabulary.load(folder, "learned_from", "song")
-        words = Words(centres, mean, weight, made_of, learned_from, WordsSettings(**settings))
+        lineage = Lineage.load(folder, meta.lineage, meta.parents)
+        words = Words(centres, mean, weight, made_of, lineage, WordsSettings(**settings))
         return BagOfWords(words, Pca(load_array(folder, "pca_mean"), load_array(folder, "pca_components"), share))
 
 
@@ -198,7 +199,8 @@ def learn_words(
     )
     log.info("learned %d words, distortion %.4g after %d sweeps", len(words), distortions[-1], len(distortions))
     made_of = {"kind": features.kind, "recipe": features.recipe, "settings": dict(features.settings)}
-    return Words(words, mean, weight, made_of, features.songs.take(songs), settings)
+    lineage = derive(Lineage(learned_from=features.songs.take(songs)), features.lineage, features=features.fingerprint)
+    return Words(words, mean, weight, made_of, lineage, settings)
 
 
 def draw_frames(features: Features, songs: np.ndarray, n_frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -312,7 +314,8 @@ def bag(features: Features, words: Words, pca: Pca) -> Features:
         "n_channels": len(pca.components),
     }
     starts = np.arange(n_songs + 1, dtype=np.int64)
-    return Features(features.songs, reduced, starts, KIND, settings, learned_from=words.learned_from)
+    lineage = derive(words.lineage, features.lineage, features=features.fingerprint, words=settings["words"])
+    return Features(features.songs, reduced, starts, KIND, settings, lineage)
 
 
 def _parts(features: Features, songs: np.ndarray) -> Iterator[slice]:

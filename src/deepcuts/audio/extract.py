@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from deepcuts import store
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage, Vocabulary
 from deepcuts.artifacts.vocabulary import read_parquet
 from deepcuts.audio.makers import find_maker, recipe_settings
 from deepcuts.audio.shards import Known, Outcome, Place, Shelf, by_place, read_shard
@@ -273,8 +273,8 @@ def _assemble(
         quarantine.write_parquet(scratch / "quarantine.parquet")
         quarantine.write_csv(scratch / "quarantine.csv")
         frames = store.load_array(scratch, "frames", mapped=True)
-        features = Features(Vocabulary(ids), frames, starts, recipe.kind, recipe.settings)
-        features.save_index(scratch, parents)
+        features = Features(Vocabulary(ids), frames, starts, recipe.kind, recipe.settings, Lineage(parents=parents))
+        features.save_index(scratch)
 
 
 def _same(out: Path, files: pl.DataFrame, quarantine: pl.DataFrame) -> bool:

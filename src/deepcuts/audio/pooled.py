@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, Vocabulary, derive
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.kernels.pool import n_stats, pool_songs
@@ -48,8 +48,9 @@ def pool_features(features: Features, settings: PoolSettings, table: pl.DataFram
     if table is not None:
         songs, stats = mean_by_song(features.songs, stats, table)
     width = n_stats(features.n_channels, settings.n_cov)
+    lineage = derive(features.lineage, features=features.fingerprint)
     record = {"one_frame": True, "n_channels": width, "n_cov": settings.n_cov, "of": dict(features.settings)}
-    return Features(songs, stats, np.arange(len(songs) + 1), f"pooled-{features.kind}", record)
+    return Features(songs, stats, np.arange(len(songs) + 1), f"pooled-{features.kind}", record, lineage)
 
 
 def mean_by_song(tracks: Vocabulary, stats: np.ndarray, table: pl.DataFrame) -> tuple[Vocabulary, np.ndarray]:

@@ -110,14 +110,13 @@ def words(
 
     refuse_to_replace(output, kind="words")
     heard = Features.load(features)
-    parents, songs = {"features": heard.fingerprint}, np.arange(len(heard.songs))
+    songs = np.arange(len(heard.songs))
     if split is not None:
         chosen = Split.load(split)
-        parents["split"] = chosen.fingerprint
         found = heard.songs.find(chosen.songs.take(chosen.members(TRAIN, VALIDATION)).ids)
         songs = found[found >= 0]
     learned = learn_bagofwords(heard, songs, settings_of(WordsSettings, toml, assignments, "words"))
-    learned.save(output, parents=parents)
+    learned.save(output)
     n_words, n_kept = len(learned.words.centres), len(learned.pca.components)
     say(f"{output}: {n_words:,} words from {len(songs):,} songs; {n_kept:,} components hold {learned.pca.share:.1%}")
 
@@ -134,5 +133,5 @@ def bag_of_words(
     refuse_to_replace(output, kind="features")
     heard, learned = Features.load(features), BagOfWords.load(words)
     counted = bag(heard, learned.words, learned.pca)
-    counted.save(output, parents={"features": heard.fingerprint, "words": learned.fingerprint})
+    counted.save(output)
     say(f"{output}: {len(counted.songs):,} songs, {counted.n_channels} components each")

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from deepcuts.artifacts import Factors, Plays, Split, Vocabulary
+from deepcuts.artifacts import Factors, Plays, SongFactors, Split
 from deepcuts.cli.common import Json, Out, Set, Toml, clear, print_json, say, settings_of
 from deepcuts.errors import SettingError
-from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
+from deepcuts.evaluate import EvaluateSettings
 from deepcuts.store import refuse_to_replace
 
 
@@ -33,32 +33,22 @@ def evaluate_systems(
     popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
     """
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
-    from deepcuts.trial.rows import with_controls  # and so does torch
+    from deepcuts.trial.run import run_trial  # and so does torch
 
     refuse_to_replace(output, kind="report")
     all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)
-    predicted = {name: Factors.load(folder) for name, folder in folders_of(systems).items()}
+    predicted = {name: SongFactors.load(folder) for name, folder in folders_of(systems).items()}
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
-    table, songs = with_controls(all_plays, chosen, observed, predicted, truth=truth, seed=settings.seed)
-    proof = audit(chosen, all_plays, {"observed": observed, **predicted}, table, test_songs=songs)
-    hidden = relevant_plays(all_plays, table_users(observed), songs)
     checkpoint = output.with_name(f".{output.name}.checkpoint")
-    evaluation = evaluate(table, hidden, settings, checkpoint=checkpoint)
-    about = {"split": dict(chosen.settings), "factors": dict(observed.settings)}
-    content = write_report(evaluation, output, audit=proof, title="Songs nobody has played", about=about)
+    trial = run_trial(all_plays, chosen, observed, predicted, settings, truth=truth, checkpoint=checkpoint)
+    title = "Songs nobody has played"
+    content = write_report(trial.evaluation, output, audit=trial.audit, title=title, about=trial.about)
     clear(checkpoint)
     if as_json:
         print_json(content)
     else:
-        print(table_text(evaluation))
+        print(table_text(trial.evaluation))
         say(f"{output}/report.html, report.json, report.png")
-
-
-def table_users(observed: Factors) -> Vocabulary:
-    """The users of the factors."""
-    if observed.users is None:
-        raise SettingError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
-    return observed.users
 
 
 def folders_of(systems: list[str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import typer
 
-from deepcuts.artifacts import Factors, Features, Plays, Tags, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Tags, Vocabulary, same_space
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, print_table, say, settings_of
 from deepcuts.errors import InputError, SettingError
 from deepcuts.explore import (
@@ -23,7 +23,7 @@ from deepcuts.explore import (
 )
 from deepcuts.explore.names import column_of
 from deepcuts.recommend import usage_space
-from deepcuts.store import read_meta
+from deepcuts.store import kind_of, read_meta
 
 app = typer.Typer(help="See what factors know: tags, artists, similar songs, a map.", no_args_is_help=True)
 
@@ -59,8 +59,8 @@ def tags(
 
     settings = settings_of(TagSettings, toml, assignments, "tags")
     named = Tags.load(tags)
-    learned = Factors.load(factors)
-    inputs, marks = {"factors": song_rows(learned, factors)}, {"factors": learned.fingerprint}
+    learned = load_songs(factors)
+    inputs, marks = {"factors": (learned.songs, learned.vectors)}, {"factors": read_meta(factors).fingerprint}
     if features is not None:
         heard = Features.load(features)
         inputs["features"], marks["features"] = feature_rows(heard, features), heard.fingerprint
@@ -95,7 +95,7 @@ def factors(
 ) -> None:
     """Artists, and tags, whose songs have very high and very low values of some factors (the paper's Table 1)."""
     settings = settings_of(ExtremeSettings, toml, assignments, "extremes")
-    learned, table, named = Factors.load(factors), Plays.load(plays).songs_table, tags_beside(plays, tags)
+    learned, table, named = load_songs(factors), Plays.load(plays).songs_table, tags_beside(plays, tags)
     artists = extreme_artists(learned, table, settings, which=which)
     words = extreme_tags(learned, named, settings, which=which) if named else None
     if as_json:
@@ -121,11 +121,11 @@ def lists(
     Songs that are predicted but not among FACTORS are folded in from their plays for the observed side.
     """
     settings = settings_of(ListSettings, toml, assignments, "lists")
-    observed, heard, counts = Factors.load(factors), Factors.load(predicted), Plays.load(plays)
-    users = user_rows(observed, factors)
-    songs, rows = song_rows(heard, predicted)
+    observed, heard, counts = Factors.load(factors), SongFactors.load(predicted), Plays.load(plays)
+    same_space(observed.lineage, heard.lineage, what=(str(factors), str(predicted)))
+    users, songs = observed.users.vectors, heard.songs
     seen = usage_space(users, observed_rows(observed, songs, counts), centred=centred)
-    told = usage_space(users, rows, centred=centred)
+    told = usage_space(users, heard.vectors, centred=centred)
     compared = compare_lists(seen, told, songs, counts.songs_table, settings, query_ids=queries)
     shown = compared.side_by_side(counts.songs_table, show)
     if as_json:
@@ -164,11 +164,12 @@ def map_of_songs(
     settings = settings_of(MapSettings, toml, assignments, "map")
     observed, counts, named = Factors.load(factors), Plays.load(plays), tags_beside(plays, tags)
     parents = {"factors": observed.fingerprint, "plays": counts.fingerprint}
-    shown = Factors.load(predicted) if predicted else observed
+    shown = SongFactors.load(predicted) if predicted else observed.songs
     if predicted:
+        same_space(observed.lineage, shown.lineage, what=(str(factors), str(predicted)))
         parents["predicted"] = shown.fingerprint
-    songs, rows = song_rows(shown, predicted or factors)
-    Z, weight = usage_space(user_rows(observed, factors), rows, centred=centred), listeners_of(counts, songs)
+    songs = shown.songs
+    Z, weight = usage_space(observed.users.vectors, shown.vectors, centred=centred), listeners_of(counts, songs)
     keep = np.flatnonzero(Z.any(axis=1) & (weight >= min_listeners))
     if len(keep) < len(songs):
         say(f"{len(songs) - len(keep):,} songs left out: without a usage pattern or with too few listeners")
@@ -201,18 +202,9 @@ def labels_of(
     return wanted, label_songs(songs, tags, wanted)
 
 
-def song_rows(factors: Factors, where: Path | None) -> tuple[Vocabulary, np.ndarray]:
-    """The songs and their factors."""
-    if factors.songs is None or factors.song_factors is None:
-        raise InputError(f"{where}: holds no songs. Pass factors of songs.")
-    return factors.songs, factors.song_factors
-
-
-def user_rows(factors: Factors, where: Path) -> np.ndarray:
-    """The factors of users."""
-    if factors.user_factors is None:
-        raise InputError(f"{where}: holds no users. Pass factors that were fitted on plays.")
-    return factors.user_factors
+def load_songs(folder: Path) -> SongFactors:
+    """Factors of songs: predicted ones, or the songs of a factorisation."""
+    return Factors.load(folder).songs if kind_of(folder) == "factors" else SongFactors.load(folder)
 
 
 def feature_rows(features: Features, where: Path) -> tuple[Vocabulary, np.ndarray]:
@@ -243,14 +235,12 @@ def observed_rows(observed: Factors, songs: Vocabulary, counts: Plays) -> np.nda
     """Factors from plays of some songs: as learned where they were, else folded in from their plays."""
     from deepcuts.trial.rows import fold_in  # loads torch
 
-    if observed.songs is None or observed.song_factors is None or observed.users is None:
-        raise InputError("factors: lack users or songs. Pass factors that were fitted on plays.")
-    place = observed.songs.find(songs.ids)
+    place = observed.songs.songs.find(songs.ids)
     missing = np.flatnonzero(place < 0)
-    rows = observed.song_factors[np.maximum(place, 0)].copy()
+    rows = observed.songs.vectors[np.maximum(place, 0)].copy()
     if len(missing):
         say(f"{len(missing):,} of {len(songs):,} songs are not among the factors: folded in from their plays")
-        rows[missing] = fold_in(observed, counts.counts_of(observed.users, songs.take(missing))).song_vectors
+        rows[missing] = fold_in(observed, counts.counts_of(observed.users.users, songs.take(missing))).song_vectors
     return rows
 
 

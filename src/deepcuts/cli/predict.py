@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, Split, Vocabulary
+from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, SongFactors, Split, Vocabulary
 from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, is_set, one_of, say, settings_of
 from deepcuts.cli.settings import ENCODER_NAMES
-from deepcuts.errors import ArtifactError, InputError
-from deepcuts.store import kind_of, read_meta, refuse_to_replace
+from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Learn from sound to factors, and predict.", no_args_is_help=True)
 
@@ -45,7 +44,7 @@ def fit(
     counts = Plays.load(plays) if plays is not None else None
     if split is not None:
         chosen = Split.load(split)
-        if counts is not None and observed.settings.get("protocol") != "joint":
+        if counts is not None and observed.lineage.protocol != "joint":
             counts = chosen.learning_plays(counts)
         observed = observed.without_songs(chosen.test_songs)
         validation = validation_songs(chosen, observed)
@@ -64,28 +63,16 @@ def fit(
     )
     made.save(output)
     clear(checkpoint)
-    n_heard = len(heard.songs.ids.filter(observed.songs.find(heard.songs.ids) >= 0)) if observed.songs else 0
+    n_heard = int((observed.songs.songs.find(heard.songs.ids) >= 0).sum())
     say(f"{output}: {encoder}, {made.origin.n_factors} factors: heard {n_heard:,} songs; factors from "
-        f"{len(made.origin.learned_from):,} songs")  # fmt: skip
+        f"{len(made.origin.lineage.learned_from or ()):,} songs")  # fmt: skip
 
 
 def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:
     """The validation songs of a split that have factors; None when there are none."""
     ids = split.songs.take(split.members(VALIDATION)).ids
-    if observed.songs is None or not len(ids):
-        return None
-    known = ids.filter(observed.songs.find(ids) >= 0)
+    known = ids.filter(observed.songs.songs.find(ids) >= 0)
     return Vocabulary(known) if len(known) else None
-
-
-def refuse_to_lose_users(output: Path) -> None:
-    """Refuse to put predicted factors in the place of observed ones.
-
-    Raises:
-        ArtifactError: the folder holds factors of users.
-    """
-    if kind_of(output) == "factors" and "n_users" in read_meta(output).shape:
-        raise ArtifactError(f"{output}: holds factors that were fitted on plays. Choose another -o.")
 
 
 @app.command("songs")
@@ -99,8 +86,7 @@ def songs(
     """Predict the factors of songs from sound alone: all songs with features, or a split's test songs."""
     from deepcuts.predict import load_encoder, predict_songs
 
-    refuse_to_replace(output, kind="factors")
-    refuse_to_lose_users(output)
+    refuse_to_replace(output, kind="song-factors")
     heard = Features.load(features)
     wanted = None
     if split is not None:
@@ -110,7 +96,7 @@ def songs(
         say(f"{len(wanted):,} of {len(ids):,} test songs have features")
     predicted = predict_songs(load_encoder(encoder), heard, wanted, unit_norm=unit_norm)
     predicted.save(output)
-    say(f"{output}: factors of {len(predicted.songs or ()):,} songs")
+    say(f"{output}: factors of {len(predicted):,} songs")
 
 
 @app.command("average")
@@ -121,12 +107,8 @@ def average(
     """Average predictions of several encoders: they err differently, so together they err less."""
     from deepcuts.predict import average_predictions  # torch takes seconds to load
 
-    refuse_to_replace(output, kind="factors")
-    refuse_to_lose_users(output)
-    loaded = [Factors.load(folder) for folder in predictions]
-    for folder, one in zip(predictions, loaded, strict=True):
-        if one.users is not None:
-            raise InputError(f"{folder}: holds users, so it was fitted on plays. Pass factors predicted from sound.")
+    refuse_to_replace(output, kind="song-factors")
+    loaded = [SongFactors.load(folder) for folder in predictions]
     mean = average_predictions(loaded)
     mean.save(output)
-    say(f"{output}: mean of {len(loaded)} predictions of {len(mean.songs or ()):,} songs")
+    say(f"{output}: mean of {len(loaded)} predictions of {len(mean):,} songs")

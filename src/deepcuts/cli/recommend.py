@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from deepcuts.artifacts import Factors, Plays, Ranking, Vocabulary
+from deepcuts.artifacts import Factors, Plays, Ranking, SongFactors, Vocabulary
 from deepcuts.cli.common import Json, Set, Toml, one_of, print_table, say, settings_of
 from deepcuts.errors import InputError, SettingError
 from deepcuts.recommend import (
@@ -59,29 +59,28 @@ def recommend_songs(
     if output is not None:
         refuse_to_replace(output, kind="ranking")
     settings = recommend_settings(which, k, predicted, toml, assignments)
-    guessed = Factors.load(predicted) if predicted else None
+    guessed = SongFactors.load(predicted) if predicted else None
     pool = candidates(Factors.load(factors), guessed, settings.which)
     if guessed is not None and settings.which == "both" and has_unit_scale(guessed.settings):
         say(DIFFERENT_SCALES)
-    if pool.users is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
-        raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
+    users_known, songs_known = pool.users.users, pool.songs.songs
     if k == 0:
-        settings = replace(settings, k=len(pool.songs))
+        settings = replace(settings, k=len(songs_known))
     counts = Plays.load(plays) if plays else None
-    played = counts.counts_of(pool.users, pool.songs) if counts and settings.which != "cold" else None
+    played = counts.counts_of(users_known, songs_known) if counts and settings.which != "cold" else None
     if counts is None and settings.which != "cold" and settings.exclude_played:
         say("no --plays: the lists may hold songs that the user has played")
     artists = None
     if settings.per_artist is not None:
-        artists = artists_of(counts, pool.songs.ids, plays)
+        artists = artists_of(counts, songs_known.ids, plays)
     ranking = recommend(
-        pool.user_factors, pool.song_factors, pool.users, pool.songs, settings,
+        pool.users.vectors, pool.songs.vectors, users_known, songs_known, settings,
         user_ids=users or None, played=played, artists=artists,
     )  # fmt: skip
-    ranking = replace(ranking, parents={**pool.parents, **({"plays": counts.fingerprint} if counts else {})})
+    ranking = replace(ranking, parents={**pool.lineage.parents, **({"plays": counts.fingerprint} if counts else {})})
     if output is not None:
         ranking.save(output)
-        say(f"{output}/ranking.parquet: the best {ranking.song.shape[1]} of {len(pool.songs):,} songs for "
+        say(f"{output}/ranking.parquet: the best {ranking.song.shape[1]} of {len(songs_known):,} songs for "
             f"{len(ranking.queries):,} users")  # fmt: skip
     if show:
         tell_users(ranking, counts, show, cold=settings.which == "cold")
@@ -192,14 +191,13 @@ def similar(
     which = one_of("--which", which or ("both" if predicted else "warm"), WHICH)
     if predicted is None and which != "warm":
         raise SettingError(f"--which {which}: cold songs need --predicted. Pass it, or --which warm.")
-    observed, guessed = Factors.load(factors), Factors.load(predicted) if predicted else None
+    observed, guessed = Factors.load(factors), SongFactors.load(predicted) if predicted else None
     wanted = candidates(observed, guessed, which)
     pool = wanted if guessed is None else candidates(observed, guessed, "both")
-    if wanted.songs is None or pool.songs is None or pool.user_factors is None or pool.song_factors is None:
-        raise InputError(f"{factors}: lacks users or songs. Pass factors that were fitted on plays.")
+    known = pool.songs.songs
     if guessed is None:
-        refuse_unknown(pool.songs, songs)
+        refuse_unknown(known, songs)
     settings = settings_of(SimilarSettings, toml, [*([f"k={k}"] if k else []), *(assignments or ())], "similar")
-    space = usage_space(pool.user_factors, pool.song_factors, centred=settings.centred)
-    listed = wanted.songs.find(pool.songs.ids) >= 0
-    print_table(similar_songs(space, pool.songs, settings, query_ids=songs, listed=listed).table(), as_json)
+    space = usage_space(pool.users.vectors, pool.songs.vectors, centred=settings.centred)
+    listed = wanted.songs.songs.find(known.ids) >= 0
+    print_table(similar_songs(space, known, settings, query_ids=songs, listed=listed).table(), as_json)

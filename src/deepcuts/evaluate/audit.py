@@ -1,12 +1,12 @@
 """Prove that no play of a test song reached anything that was learned, or stop.
 
-The audit reads facts, not intentions: which songs shaped each set of factors (`learned_from`), and the fingerprint
-of the plays they were fitted on.
+The audit reads facts, not intentions: the lineage of every set of factors and of every system (which factor space,
+which songs shaped it), and the fingerprint of the plays that were factorised. Whatever does not say is refused.
 
 Protocols. "clean": users, songs and encoder know nothing of test songs. "joint": the factorisation saw the plays of
-all songs, as the paper can be read; then only the split and the cover of predictions can be proven. Joint numbers are
-higher (by a quarter in mAP on sparse plays), so the two must never stand in one table: all are clean, or all are joint.
-Factors that do not say are held to the clean protocol, the strict one.
+all songs, as the paper can be read; then only the split, the factor space and the cover of predictions can be proven.
+Joint numbers are higher (by a quarter in mAP on sparse plays), so the two must never appear in one table: all are
+clean, or all are joint.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.artifacts import ROLE_NAMES, TEST, Factors, Plays, Split, Vocabulary
+from deepcuts.artifacts import CLEAN, JOINT, ROLE_NAMES, TEST, Factors, Lineage, Plays, SongFactors, Split, Vocabulary
+from deepcuts.artifacts import same_space as refuse_other_space
 from deepcuts.errors import InputError, LeakageError
 from deepcuts.evaluate.systems import System
 
@@ -50,7 +51,8 @@ class AuditReport:
 def audit(
     split: Split,
     plays: Plays,
-    factors: Mapping[str, Factors],
+    observed: Sequence[Factors] = (),
+    predicted: Mapping[str, SongFactors] | None = None,
     systems: Sequence[System] = (),
     *,
     test_songs: Vocabulary | None = None,
@@ -60,35 +62,39 @@ def audit(
     Args:
         split: that says which songs are tested.
         plays: all plays, hidden ones included.
-        factors: by name: observed ones (from plays; they hold users or `n_listeners`) and predicted ones (from sound).
-            Leave out what is allowed to cheat, such as the factors of an upper bound.
-        systems: those marked as cheating are passed over.
+        observed: factorisations of plays. Leave out what is allowed to cheat, such as the factors of an upper bound.
+        predicted: song factors from sound, by the name of their system.
+        systems: those marked as cheating are not checked.
         test_songs: the songs that are ranked, when they are not all test songs of the split.
     Returns:
         what was proven.
     Raises:
         LeakageError: names the first leaked song and how many there are.
-        InputError: the split is for other plays, or predicted factors do not cover the ranked songs.
+        InputError: the split is for other plays, predicted factors belong to another factorisation, or they do not
+            cover the ranked songs.
     """
     checks = [_check_split(split, plays)]
     hidden = split.test_songs
     ranked = hidden if test_songs is None else test_songs
     _refuse(_outside(ranked, hidden), "ranked songs", "are not test songs of the split", "Rank test songs only.")
     honest = [system for system in systems if not system.cheating]
-    parties = [(f"factors {name!r}", str(f.settings.get("protocol") or "clean")) for name, f in factors.items()]
-    parties += [(f"system {system.name!r}", system.protocol) for system in honest]
-    protocol = _one_protocol(parties)
-    checks.append(f"All {len(parties)} parties follow the {protocol} protocol.")
-    learning = split.learning_plays(plays).fingerprint if protocol == "clean" else ""
-    for name, one in factors.items():
-        checks += _check_factors(name, one, hidden, ranked, protocol, learning)
-    for system in honest:
-        if system.learned_from is not None and protocol == "clean":
-            _check_learned_from(f"system {system.name!r}", system.learned_from, hidden)
-            checks.append(f"System {system.name!r} learned from no test song.")
-    marks = {name: one.fingerprint for name, one in factors.items()}
-    marks |= {"split": split.fingerprint, "plays": plays.fingerprint}
-    return AuditReport(protocol, checks, len(ranked), marks)
+    factorised = {f"factors {at + 1}" if at else "factors": one for at, one in enumerate(observed)}
+    guessed = {f"predictions {name!r}": one for name, one in (predicted or {}).items()}
+    lineages = {name: one.lineage for name, one in factorised.items()}
+    lineages |= {name: one.lineage for name, one in guessed.items()}
+    lineages |= {f"system {system.name!r}": system.lineage for system in honest}
+    protocol = _one_protocol(lineages)
+    checks.append(f"All {len(lineages)} parties follow the {protocol} protocol.")
+    if protocol == CLEAN:
+        learning = split.learning_plays(plays).fingerprint
+        checks += [_check_observed(name, one, hidden, learning) for name, one in factorised.items()]
+        checks += [_check_learned_from(name, one, hidden) for name, one in lineages.items() if name not in factorised]
+    checks += _check_spaces(factorised, guessed)
+    checks += [_check_cover(name, one, ranked) for name, one in guessed.items()]
+    parties = {name: one.fingerprint for name, one in factorised.items()}
+    parties |= {name: one.fingerprint for name, one in guessed.items()}
+    parties |= {"split": split.fingerprint, "plays": plays.fingerprint}
+    return AuditReport(protocol, checks, len(ranked), parties)
 
 
 def _check_split(split: Split, plays: Plays) -> str:
@@ -114,64 +120,68 @@ def _check_split(split: Split, plays: Plays) -> str:
     return f"Every song has one role and no group parts; {(roles == TEST).sum()} of {len(roles)} songs are tested."
 
 
-def _one_protocol(parties: Sequence[tuple[str, str]]) -> str:
+def _one_protocol(lineages: Mapping[str, Lineage]) -> str:
     """The protocol of all parties, or a refusal."""
-    kinds = {protocol for _, protocol in parties}
-    for who, protocol in parties:
-        if protocol not in ("clean", "joint"):
+    said = {name: one.protocol for name, one in lineages.items() if one.protocol != ""}
+    for who, protocol in said.items():
+        if protocol is None:
+            raise LeakageError(f"{who}: does not say whether it has seen plays of test songs. Make it again.")
+        if protocol not in (CLEAN, JOINT):
             raise InputError(f"{who}: protocol {protocol!r}: allowed are clean and joint.")
-    if len(kinds) > 1:
-        joint = next(who for who, protocol in parties if protocol == "joint")
-        clean = next(who for who, protocol in parties if protocol == "clean")
-        n_joint = sum(protocol == "joint" for _, protocol in parties)
+    if len(set(said.values())) > 1:
+        joint = next(who for who, protocol in said.items() if protocol == JOINT)
+        clean = next(who for who, protocol in said.items() if protocol == CLEAN)
+        n_joint = sum(protocol == JOINT for protocol in said.values())
         raise LeakageError(
-            f"{joint} has seen plays of test songs (protocol joint, {n_joint} of {len(parties)}), {clean} has not. "
-            "They must not stand in one table: make all of them clean, or all joint."
+            f"{joint} has seen plays of test songs (protocol joint, {n_joint} of {len(said)}), {clean} has not. "
+            "They must not appear in one table: make all of them clean, or all joint."
         )
-    return kinds.pop() if kinds else "clean"
+    return str(next(iter(said.values()), CLEAN))
 
 
-def _check_factors(
-    name: str, factors: Factors, hidden: Vocabulary, ranked: Vocabulary, protocol: str, learning: str
-) -> list[str]:
-    where = f"factors {name!r}"
-    observed = factors.users is not None or factors.n_listeners is not None
-    if observed:
-        return _check_observed(where, factors, hidden, learning) if protocol == "clean" else []
-    if factors.songs is None or factors.learned_from is None:
-        raise LeakageError(f"{where}: do not say which songs they were learned from. Predict them again.")
-    if protocol == "clean":  # `learned_from` counts the songs behind the targets too, so under joint it holds all songs
-        _check_learned_from(where, factors.learned_from, hidden)
+def _check_spaces(factorised: Mapping[str, Factors], guessed: Mapping[str, SongFactors]) -> list[str]:
+    """Predictions must belong to a factorisation whose users rank them."""
+    if not factorised or not guessed:
+        return []
+    spaces = {one.lineage.space for one in factorised.values()}
+    name, observed = next(iter(factorised.items()))
+    for who, one in guessed.items():
+        if one.lineage.space is None:
+            raise InputError(f"{who}: does not say which factorisation it belongs to. Predict again.")
+        if one.lineage.space not in spaces:
+            refuse_other_space(observed.lineage, one.lineage, what=(name, who))
+    return ["All predictions belong to the factor space of the users."]
+
+
+def _check_observed(where: str, factors: Factors, hidden: Vocabulary, learning: str) -> str:
+    leaked = _inside(factors.songs.songs, hidden)
+    _refuse(leaked, where, "are test songs with observed factors", "Fit the learning plays of the split.")
+    _check_learned_from(where, factors.lineage, hidden)
+    found = factors.lineage.parents.get("plays")
+    if found != learning:
+        raise LeakageError(
+            f"{where}: were fitted on plays {found or 'unknown'}, expected the split's learning plays {learning}. "
+            "Fit them on split.learning_plays(plays)."
+        )
+    return f"{where}: fitted on the split's learning plays, without a play of a test song."
+
+
+def _check_learned_from(where: str, lineage: Lineage, hidden: Vocabulary) -> str:
+    if lineage.learned_from is None:
+        raise LeakageError(f"{where}: does not say which songs it learned from. Make it again.")
+    leaked = _inside(lineage.learned_from, hidden)
+    _refuse(leaked, where, "are test songs that it learned from", "Learn from the split's learning songs only.")
+    return f"{where}: learned from {len(lineage.learned_from)} songs, none of them tested."
+
+
+def _check_cover(where: str, factors: SongFactors, ranked: Vocabulary) -> str:
     missing = _outside(ranked, factors.songs)
     if missing:
         raise InputError(
             f"{where}: song {missing[0]!r} and {len(missing) - 1} more of {len(ranked)} ranked songs have no "
             "prediction. Predict all test songs, or pass the songs to rank as test_songs."
         )
-    none = ", none of them tested" if protocol == "clean" else ""
-    return [f"{where}: learned from {len(factors.learned_from)} songs{none}; all ranked songs are covered."]
-
-
-def _check_observed(where: str, factors: Factors, hidden: Vocabulary, learning: str) -> list[str]:
-    if factors.songs is not None:
-        leaked = _inside(factors.songs, hidden)
-        _refuse(leaked, where, "are test songs with observed factors", "Fit the learning plays of the split.")
-    if factors.learned_from is None and factors.songs is None:
-        raise LeakageError(f"{where}: do not say which songs they were learned from. Fit them again.")
-    if factors.learned_from is not None:
-        _check_learned_from(where, factors.learned_from, hidden)
-    found = factors.parents.get("plays")
-    if found != learning:
-        raise LeakageError(
-            f"{where}: were fitted on plays {found or 'unknown'}, expected the split's learning plays {learning}. "
-            "Fit them on split.learning_plays(plays)."
-        )
-    return [f"{where}: fitted on the split's learning plays, without a play of a test song."]
-
-
-def _check_learned_from(where: str, learned_from: Vocabulary, hidden: Vocabulary) -> None:
-    leaked = _inside(learned_from, hidden)
-    _refuse(leaked, where, "are test songs that it learned from", "Learn from the split's learning songs only.")
+    return f"{where}: all ranked songs are covered."
 
 
 def _inside(songs: Vocabulary, others: Vocabulary) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepcuts.artifacts import Vocabulary
+from deepcuts.artifacts import CLEAN, UNKNOWN, Lineage
 from deepcuts.checks import check_finite, check_shape, did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import InputError
@@ -20,7 +20,6 @@ from deepcuts.evaluate.bootstrap import compare_draws, interval
 from deepcuts.evaluate.metrics import PAPER_AT
 
 KINDS = ("content", "control", "ceiling")
-PROTOCOLS = ("clean", "joint")
 WITH_INTERVALS = ("map", "auc")
 DEVICES = ("cpu", "cuda")
 
@@ -72,8 +71,7 @@ class System:
         kind: "content" hears the songs, "control" knows nothing of them, "ceiling" marks what is reachable.
         cheating: it has seen plays of test songs, so it cannot be used for a song nobody has played.
         note: one sentence for the report: what the row is.
-        learned_from: the songs that shaped the vectors, for the audit.
-        protocol: "clean" (nothing learned from plays of test songs) or "joint" (user vectors have seen them).
+        lineage: the factor space of the vectors, the songs that shaped them and the protocol, for the audit.
     """
 
     name: str
@@ -82,16 +80,19 @@ class System:
     kind: str = "content"
     cheating: bool = False
     note: str = ""
-    learned_from: Vocabulary | None = None
-    protocol: str = "clean"
+    lineage: Lineage = UNKNOWN
 
     def __post_init__(self) -> None:
         require(self.kind in KINDS, f"system {self.name!r}: kind", self.kind, " or ".join(KINDS))
-        require(self.protocol in PROTOCOLS, f"system {self.name!r}: protocol", self.protocol, " or ".join(PROTOCOLS))
         check_shape(f"system {self.name!r}: user_vectors", self.user_vectors, [None, None])
         check_shape(f"system {self.name!r}: song_vectors", self.song_vectors, [None, self.user_vectors.shape[1]])
         check_finite(f"system {self.name!r}: user_vectors", self.user_vectors)
         check_finite(f"system {self.name!r}: song_vectors", self.song_vectors)
+
+    @property
+    def protocol(self) -> str:
+        """Clean (nothing was learned from plays of test songs) or joint (user vectors have seen them)."""
+        return self.lineage.protocol or CLEAN
 
 
 @dataclass(frozen=True)

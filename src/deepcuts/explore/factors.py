@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Factors, Tags, Vocabulary
+from deepcuts.artifacts import SongFactors, Tags, Vocabulary
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.explore.names import carriers_of, column_of, tag_rows
@@ -52,7 +52,7 @@ class ExtremeSettings:
 
 
 def extreme_artists(
-    factors: Factors,
+    factors: SongFactors,
     songs_table: pl.DataFrame,
     settings: ExtremeSettings | None = None,
     *,
@@ -63,7 +63,7 @@ def extreme_artists(
     An artist's value is the mean over its songs.
 
     Args:
-        factors: with songs; n_listeners too when min_listeners is set.
+        factors: of songs; with n_listeners when min_listeners is set.
         songs_table: song_id and artist; songs without an artist are left out.
         which: factors by number from 0, instead of those of greatest variance.
     Returns:
@@ -93,7 +93,7 @@ def extreme_artists(
 
 
 def extreme_tags(
-    factors: Factors, tags: Tags, settings: ExtremeSettings | None = None, *, which: Sequence[int] | None = None
+    factors: SongFactors, tags: Tags, settings: ExtremeSettings | None = None, *, which: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """Tags that characterise both ends of some factors.
 
@@ -156,9 +156,7 @@ def principal_axes(song_factors: np.ndarray) -> np.ndarray:
     return Y @ (vectors * np.where(tail < 0, -1.0, 1.0))
 
 
-def _values(factors: Factors, settings: ExtremeSettings) -> tuple[Vocabulary, np.ndarray]:
-    if factors.songs is None or factors.song_factors is None:
-        raise InputError("factors: hold no songs. Pass factors of songs, observed or predicted.")
+def _values(factors: SongFactors, settings: ExtremeSettings) -> tuple[Vocabulary, np.ndarray]:
     keep = np.arange(len(factors.songs))
     if settings.min_listeners:
         if factors.n_listeners is None:
@@ -166,7 +164,7 @@ def _values(factors: Factors, settings: ExtremeSettings) -> tuple[Vocabulary, np
         keep = np.flatnonzero(factors.n_listeners >= settings.min_listeners)
         if not len(keep):
             raise InputError(f"min_listeners = {settings.min_listeners}: no song has so many. Lower it.")
-    rows = factors.song_factors[keep]
+    rows = factors.vectors[keep]
     values = principal_axes(rows) if settings.axes == "principal" else rows.astype(np.float64)
     return factors.songs.take(keep), values
 

@@ -7,11 +7,13 @@ Scores add up: x · y of the joined vectors is the sum of the scores of the part
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from deepcuts import store
 from deepcuts.artifacts import Factors, Plays
-from deepcuts.errors import InputError, SettingError
+from deepcuts.errors import SettingError
 from deepcuts.factors.wmf import WmfFit, WmfSettings, fit
 
 
@@ -46,17 +48,23 @@ def fit_sizes(
         )
         for size in sizes
     ]
-    users, songs = ([_rows(one.factors, side) for one in fits] for side in ("user_factors", "song_factors"))
     record = {**asdict(settings), "n_factors": sum(sizes), "sizes": list(sizes), "protocol": protocol}
-    joined = replace(fits[0].factors, user_factors=np.hstack(users), song_factors=np.hstack(songs), settings=record)
+    joined = _join([one.factors for one in fits], record)
     return WmfFit(joined, [half for one in fits for half in one.history])
 
 
-def _rows(factors: Factors, side: str) -> np.ndarray:
-    rows: np.ndarray | None = getattr(factors, side)
-    if rows is None:
-        raise InputError(f"{side}: missing. Factors that were fitted on plays have both sides.")
-    return rows
+def _join(fits: Sequence[Factors], record: dict[str, Any]) -> Factors:
+    """Factors side by side: a space of its own, unless there is one fit alone."""
+    first = fits[0]
+    space = first.lineage.space if len(fits) == 1 else store.fingerprint(*(str(one.lineage.space) for one in fits))
+    lineage = replace(first.lineage, space=space)
+    X, Y = np.hstack([one.users.vectors for one in fits]), np.hstack([one.songs.vectors for one in fits])
+    precisions = [one.songs.precision for one in fits if one.songs.precision is not None]
+    precision = np.average(precisions, axis=0, weights=[one.n_factors for one in fits]).astype(np.float32)
+    return Factors(
+        replace(first.users, vectors=X, lineage=lineage, settings=record),
+        replace(first.songs, vectors=Y, lineage=lineage, precision=precision, settings=record),
+    )
 
 
 def blocks(factors: Factors) -> list[slice]:

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Plays, Vocabulary
+from deepcuts import store
+from deepcuts.artifacts import Factors, Lineage, Plays, SongFactors, UserFactors, Vocabulary
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.errors import InputError
@@ -173,17 +174,43 @@ def fit(
                 with laid_aside:
                     save_checkpoint(checkpoint, plays.fingerprint, _course(settings), X, Y, history)
             bar.advance(1, note=f"objective {history[-1]['objective']:.6g}")
-    factors = Factors(
-        users=plays.users,
-        user_factors=X,
-        songs=plays.songs,
-        song_factors=Y,
-        learned_from=plays.songs,
-        n_listeners=np.diff(half_sweeps["songs"][0].indptr).astype(np.int64),
-        settings={**asdict(settings), "protocol": protocol},
-        parents={"plays": plays.fingerprint},
+    return WmfFit(_factors(plays, X, Y, half_sweeps["songs"][0], settings, protocol), history)
+
+
+def _factors(
+    plays: Plays, X: np.ndarray, Y: np.ndarray, listened: sparse.csr_array, settings: WmfSettings, protocol: str
+) -> Factors:
+    """The fitted factors with their lineage: this fit makes a new space.
+
+    Args:
+        listened: surplus confidence [n_songs, n_users] CSR.
+    """
+    space = store.fingerprint(plays.users.fingerprint, plays.songs.fingerprint, X, Y)
+    lineage = Lineage(space, plays.songs, protocol, parents={"plays": plays.fingerprint})
+    record = {**asdict(settings), "protocol": protocol}
+    songs = SongFactors(
+        plays.songs,
+        Y,
+        lineage,
+        precision=song_precision(listened, X, settings.regularization),
+        n_listeners=np.diff(listened.indptr).astype(np.int64),
+        settings=record,
     )
-    return WmfFit(factors, history)
+    return Factors(UserFactors(plays.users, X, lineage, record), songs)
+
+
+def song_precision(listened: sparse.csr_array, X: np.ndarray, regularization: float) -> np.ndarray:
+    """How sharply plays determine each song's factors [n_songs] float32: the mean curvature of the objective.
+
+        mean diagonal of A_i = XᵀX + λI + Σ_u s_ui x_u x_uᵀ
+
+    Args:
+        listened: surplus confidence [n_songs, n_users] CSR.
+        X: users [n_users, n_factors].
+    """
+    squares = np.einsum("uf,uf->u", X, X, dtype=np.float64)
+    curvature = squares.sum() + listened @ squares
+    return (regularization + curvature / X.shape[1]).astype(np.float32).clip(min=np.finfo(np.float32).tiny)
 
 
 def fold_in_users(plays: sparse.csr_array, song_factors: np.ndarray, settings: WmfSettings | None = None) -> np.ndarray:

@@ -89,13 +89,11 @@ def run(plays: Path, split: Path, features: Path) -> dict[str, Any]:
 
 def score(name: str, inner: Inner, observed: Factors, kind: str, settings: LessonSettings) -> dict[str, Any]:
     """One candidate on the validation songs."""
-    if observed.users is None:
-        raise RuntimeError("a fit always has users")
     encoder = fit_encoder(kind, inner.features, observed, settings)
     songs = inner.split.test_songs
     predicted = predict_songs(encoder, inner.features, songs)
     system = system_of(name, observed, predicted, songs)
-    relevant = relevant_plays(inner.plays, observed.users, songs)
+    relevant = relevant_plays(inner.plays, observed.users.users, songs)
     content = report_content(evaluate([system], relevant, EvaluateSettings(n_bootstrap=100)))
     return dict(content["rows"][0])
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Plays, Split, Vocabulary
+from deepcuts.artifacts import CLEAN, Features, Lineage, Plays, SongFactors, Split, Vocabulary
 from deepcuts.audio import EchonestSettings, PoolSettings, pool_features
 from deepcuts.audio.bagofwords import WordsSettings, bag, learn_bagofwords
 from deepcuts.audio.echonest import N_TIMBRE
@@ -210,20 +210,20 @@ def one_fold(plays: Plays, split: Split, heard: dict[str, Features], seed: int) 
     learning = split.learning_plays(plays)
     observed, alone = fit_sizes(learning, WMF, SIZES).factors, fit(learning, ALONE).factors
     heard = {**heard, "bag": bag_of(heard["timbre"], learning.songs)}
-    predicted: dict[str, Factors] = {}
-    by_alone: dict[str, Factors] = {}
+    predicted: dict[str, SongFactors] = {}
+    by_alone: dict[str, SongFactors] = {}
     for name, (encoder, kind, settings) in encoders(seed).items():
         raw = settings.target == "raw"
         learned = fit_encoder(encoder, heard[kind], alone if raw else observed, settings, plays=learning)
         (by_alone if raw else predicted)[name] = predict_songs(learned, heard[kind], split.test_songs)
     predicted["trees_and_kernel"] = average_predictions([predicted["trees"], predicted["kernel"]])
     table, songs = with_controls(plays, split, observed, predicted, seed=seed, n_deals=N_DEALS)
-    if observed.users is None or observed.users != alone.users:
+    if observed.users.users != alone.users.users:
         raise RuntimeError("fits of the same plays always have the same users")
     table += [system_of(name, alone, one, songs) for name, one in by_alone.items()]
-    table.append(metric_system(learning, observed.users, heard["bag"], songs))
-    audit(split, plays, {"observed": observed, "alone": alone, **predicted, **by_alone}, table, test_songs=songs)
-    evaluation = evaluate(table, relevant_plays(plays, observed.users, songs), EvaluateSettings(n_bootstrap=2))
+    table.append(metric_system(learning, observed.users.users, heard["bag"], songs))
+    audit(split, plays, [observed, alone], {**predicted, **by_alone}, table, test_songs=songs)
+    evaluation = evaluate(table, relevant_plays(plays, observed.users.users, songs), EvaluateSettings(n_bootstrap=2))
     return outcome_of(evaluation)
 
 
@@ -239,10 +239,9 @@ def metric_system(learning: Plays, users: Vocabulary, heard: Features, songs: Vo
     relevant, ignored = relevance_from_plays(counts, MLR.n_relevant, MLR.n_ignore)
     metric = fit_metric(points, relevant, MLR, np.random.default_rng(MLR.seed), ignored=ignored)
     n_silent = int((np.diff(counts.indptr) == 0).sum())
+    lineage = Lineage(learned_from=learning.songs, protocol=CLEAN)
     note = f"Mean similarity to the artists a user played; {n_silent} of {len(users)} users played none with content."
-    return System(
-        "mlr", metric.user_vectors(counts, points), metric.song_vectors(asked), note=note, learned_from=played
-    )
+    return System("mlr", metric.user_vectors(counts, points), metric.song_vectors(asked), note=note, lineage=lineage)
 
 
 def outcome_of(evaluation: Evaluation) -> dict[str, Any]:

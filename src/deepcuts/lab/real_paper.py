@@ -150,8 +150,8 @@ def tag_rows_of(source: str, told: dict[str, TagScores]) -> Rows:
 def extremes_table(world: RealWorld, settings: RealPaper) -> Rows:
     """Table 1: principal axes of the factors, which do not hang on the rotation that a fit happens to end in."""
     how = ExtremeSettings(axes="principal", min_listeners=settings.table_listeners, min_carriers=COMMON)
-    artists = extreme_artists(world.alone, world.plays.songs_table, how)
-    tags = extreme_tags(world.alone, world.tags, how)
+    artists = extreme_artists(world.alone.songs, world.plays.songs_table, how)
+    tags = extreme_tags(world.alone.songs, world.tags, how)
     rows = []
     for (axis, end), held in artists.group_by(["factor", "end"], maintain_order=True):
         there = tags.filter(factor=axis, end=end)["tag_id"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Plays, Tags, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Tags, Vocabulary
 from deepcuts.config import require
 from deepcuts.data import LastfmSettings, make_tags, read_artist_tracks, read_h5_metadata, read_lastfm
 from deepcuts.errors import InputError
@@ -95,18 +95,14 @@ def artist_terms(analyses: Path, tracks: pl.DataFrame, songs: Vocabulary) -> Tag
     return tags
 
 
-def rows_of(factors: Factors, songs: Vocabulary) -> np.ndarray:
+def rows_of(factors: Factors | SongFactors, songs: Vocabulary) -> np.ndarray:
     """Factors of songs [n_songs, n_factors]."""
-    if factors.songs is None or factors.song_factors is None:
-        raise InputError("factors: hold no songs.")
-    return factors.song_factors[factors.songs.positions(songs.ids)]
+    return (factors.songs if isinstance(factors, Factors) else factors).rows(songs.ids)
 
 
 def patterns(world: RealWorld, song_factors: np.ndarray) -> np.ndarray:
     """Usage patterns among all users [n_songs, n_factors], of length 1 or 0."""
-    if world.joined.user_factors is None:
-        raise InputError("factors: hold no users.")
-    return usage_space(world.joined.user_factors, song_factors)
+    return usage_space(world.joined.users.vectors, song_factors)
 
 
 def listeners_of(plays: Plays, songs: Vocabulary) -> np.ndarray:

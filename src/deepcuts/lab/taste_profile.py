@@ -78,19 +78,17 @@ def new_songs(plays: Plays, wmf: WmfSettings, bench: TasteProfileBench) -> dict[
     """Cold songs: what chance, popularity and the songs' own hidden plays give."""
     split = make_split(plays, SplitSettings(seed=bench.seed))
     observed = fit(split.learning_plays(plays), wmf).factors
-    if observed.users is None or observed.user_factors is None:
-        raise RuntimeError("a fit always has users")
     songs = split.test_songs
-    hidden = plays.counts_of(observed.users, songs)
-    relevant = relevant_plays(plays, observed.users, songs)
+    hidden = plays.counts_of(observed.users.users, songs)
+    relevant = relevant_plays(plays, observed.users.users, songs)
     listeners = np.asarray(relevant.sum(axis=0)).ravel()
     rng = np.random.default_rng(bench.seed)
     systems = [
-        random_system(observed.user_factors, len(songs), rng),
+        random_system(observed.users.vectors, len(songs), rng, lineage=observed.lineage),
         popularity_system(len(observed.users), listeners),
         fold_in(observed, hidden),
     ]
-    proof = audit(split, plays, {"observed": observed}, systems)
+    proof = audit(split, plays, [observed], systems=systems)
     evaluation = evaluate(systems, relevant, EvaluateSettings(seed=bench.seed))
     return report_content(evaluation, audit=proof)
 
@@ -101,13 +99,11 @@ def new_users(plays: Plays, wmf: WmfSettings, bench: TasteProfileBench) -> list[
     is_new = rng.random(len(plays.users)) < bench.new_users
     learning = replace(plays, counts=keep_rows(plays.counts, ~is_new), first_played=None)
     observed = fit(learning, wmf).factors
-    if observed.song_factors is None:
-        raise RuntimeError("a fit always has songs")
     given, asked = halves(plays.counts[np.flatnonzero(is_new)], rng)
-    heard = observed.n_listeners if observed.n_listeners is not None else np.zeros(0)
+    heard = observed.songs.n_listeners if observed.songs.n_listeners is not None else np.zeros(0)
     known = np.flatnonzero(heard > 0)  # songs that the others played
     given, asked = sparse.csr_array(given[:, known]), sparse.csr_array(asked[:, known])
-    Y = observed.song_factors[known]
+    Y = observed.songs.vectors[known]
     X = fold_in_users(given, Y, wmf)
     _, listeners = popularity(learning)
     systems = [

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from deepcuts import store
-from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.artifacts import Features, Lineage
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, read_meta, write_meta, writing
 
@@ -30,9 +30,7 @@ class Origin:
         feature_kind, feature_settings, n_channels: the features it learned from, the only ones it understands.
         target_mean: [n_factors] float64, mean target of the training songs.
         target_scale: one number for all factors, so that the squared error keeps the paper's proportions (eq. 4).
-        learned_from: every song whose plays or sound shaped the encoder, for the leakage audit.
-        protocol: "clean" or "joint", as the factors say; empty when they do not.
-        parents: fingerprints of `features` and `factors`.
+        lineage: the factor space it predicts into, and every song whose plays or sound shaped it.
     """
 
     name: str
@@ -42,9 +40,7 @@ class Origin:
     n_channels: int
     target_mean: np.ndarray
     target_scale: float
-    learned_from: Vocabulary
-    protocol: str
-    parents: Mapping[str, str]
+    lineage: Lineage
 
     @property
     def n_factors(self) -> int:
@@ -103,13 +99,13 @@ class Encoder(ABC):
             "encoder": origin.name,
             "settings": dict(origin.settings),
             "features": {"kind": origin.feature_kind, **origin.feature_settings},
-            "protocol": origin.protocol,
         }
         shape = {"n_factors": origin.n_factors, "n_channels": origin.n_channels}
         with writing(folder) as scratch:
             save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, scratch / WEIGHTS)
-            origin.learned_from.save(scratch, "learned_from")
-            write_meta(scratch, Meta("encoder", self.fingerprint, origin.parents, settings, shape))
+            record = origin.lineage.save(scratch)
+            parents = origin.lineage.parents
+            write_meta(scratch, Meta("encoder", self.fingerprint, parents, settings, shape, lineage=record))
 
 
 def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str]:
@@ -130,9 +126,7 @@ def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str
         n_channels=meta.shape["n_channels"],
         target_mean=arrays.pop("target.mean"),
         target_scale=float(arrays.pop("target.scale")),
-        learned_from=Vocabulary.load(folder, "learned_from", "song"),
-        protocol=str(meta.settings["protocol"]),
-        parents=meta.parents,
+        lineage=Lineage.load(folder, meta.lineage, meta.parents),
     )
     return origin, arrays, meta.fingerprint
 

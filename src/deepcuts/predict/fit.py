@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary, derive
 from deepcuts.checks import did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError, SettingError
@@ -58,7 +57,7 @@ ENCODERS: dict[str, EncoderKind] = {
 def fit_encoder(
     name: str,
     features: Features,
-    factors: Factors,
+    factors: Factors | SongFactors,
     settings: LessonSettings | None = None,
     *,
     validation: Vocabulary | None = None,
@@ -70,7 +69,8 @@ def fit_encoder(
     Args:
         name: a key of ENCODERS.
         features: what songs sound like; songs without factors are left out.
-        factors: y_i of songs, from plays; songs without features are left out.
+        factors: y_i of songs, from plays; songs without features are left out. Losses "wpe" and "usage" look at users
+            too: give them the pair of users and songs.
         settings: of the class that belongs to `name`; None takes its defaults.
         validation: ids of songs that choose (when to stop, how much ridge) and are not fitted; None cuts the
             fraction `settings.validation` at random.
@@ -129,7 +129,7 @@ def load_encoder(folder: Path | str) -> Encoder:
 
 def predict_songs(
     encoder: Encoder, features: Features, songs: Vocabulary | None = None, *, unit_norm: bool = False
-) -> Factors:
+) -> SongFactors:
     """Predicted factors of songs, from sound alone.
 
     Args:
@@ -138,7 +138,7 @@ def predict_songs(
         unit_norm: divide every prediction by its length, so that no song is recommended more for being loud in
             factor space; on Last.fm plays this lifted mAP by a quarter. Off, the scale is that of the targets.
     Returns:
-        factors of songs only; `learned_from` is the encoder's.
+        factors in the space of the factors that the encoder learned from.
     Raises:
         InputError: a wanted song has no features, no frames or values that are not finite.
         ArtifactError: the features are of another kind or made with other settings.
@@ -150,44 +150,35 @@ def predict_songs(
         lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
         predicted /= np.where(lengths > 0, lengths, 1)
     origin = encoder.origin
-    settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm, "protocol": origin.protocol}
+    settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm}
     parents = {"encoder": encoder.fingerprint, "features": features.fingerprint}
-    return Factors(None, None, wanted, predicted, learned_from=origin.learned_from, settings=settings, parents=parents)
+    lineage = derive(origin.lineage, features.lineage, **parents)
+    return SongFactors(wanted, predicted, lineage, settings=settings)
 
 
-def average_predictions(predictions: Sequence[Factors]) -> Factors:
+def average_predictions(predictions: Sequence[SongFactors]) -> SongFactors:
     """The mean of several predictions of the same songs: encoders that err differently err less together.
 
     Args:
-        predictions: at least one, of equal songs (in any order) and equally many factors.
+        predictions: at least one, of equal songs (in any order) and of one factor space.
     Returns:
-        factors of songs in the order of the first; `learned_from` is everything any of them learned from.
+        factors of songs in the order of the first; their lineage is derived from all of them.
     Raises:
-        InputError: none, other songs, other numbers of factors, or another protocol.
+        InputError: none, other songs, other numbers of factors, another factor space or another protocol.
     """
-    protocols = {str(one.settings.get("protocol", "")) for one in predictions}
-    if len(protocols) > 1:
-        told = " and ".join(map(repr, sorted(protocols)))
-        raise InputError(f"average: predictions under the protocols {told}. Average those of one protocol.")
-    pairs = [(one.songs, one.song_factors) for one in predictions if one.songs is not None]
-    first_songs, first_rows = pairs[0] if pairs else (None, None)
-    if first_songs is None or first_rows is None or len(pairs) < len(predictions):
+    if not predictions:
         raise InputError("average: expected predicted song factors, at least one.")
-    total = np.zeros(first_rows.shape)
-    for songs, rows in pairs:
-        if rows is None or rows.shape != first_rows.shape:
-            found = f"{len(songs)} songs × {0 if rows is None else rows.shape[1]} factors"
-            raise InputError(
-                f"average: {found} beside {len(first_songs)} × {first_rows.shape[1]}. Predict the same songs."
-            )
-        total += rows[songs.positions(first_songs.ids, where="average")]
-    learned = [one.learned_from.ids for one in predictions if one.learned_from is not None]
-    first = predictions[0]
-    return replace(
-        first,
-        song_factors=(total / len(pairs)).astype(np.float32),
-        learned_from=Vocabulary(pl.concat(learned).unique(maintain_order=True)) if learned else None,
-        settings={"encoder": "average", "of": [dict(one.settings) for one in predictions],
-                  "protocol": first.settings.get("protocol", "")},
-        parents={str(place): one.fingerprint for place, one in enumerate(predictions)},
-    )  # fmt: skip
+    protocols = {str(one.lineage.protocol) for one in predictions}
+    if len(protocols) > 1:
+        found = " and ".join(map(repr, sorted(protocols)))
+        raise InputError(f"average: predictions under the protocols {found}. Average those of one protocol.")
+    first, parents = predictions[0], {str(at): one.fingerprint for at, one in enumerate(predictions)}
+    lineage = derive(*(one.lineage for one in predictions), **parents)
+    total = np.zeros(first.vectors.shape)
+    for one in predictions:
+        if one.vectors.shape != first.vectors.shape:
+            sizes = f"{len(one)} songs × {one.n_factors} factors beside {len(first)} × {first.n_factors}"
+            raise InputError(f"average: {sizes}. Predict the same songs.")
+        total += one.vectors[one.songs.positions(first.songs.ids, where="average")]
+    settings = {"encoder": "average", "of": [dict(one.settings) for one in predictions]}
+    return SongFactors(first.songs, (total / len(predictions)).astype(np.float32), lineage, settings=settings)

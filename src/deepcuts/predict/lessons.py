@@ -4,9 +4,8 @@ import logging
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import polars as pl
 
-from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Features, Lineage, Plays, SongFactors, Vocabulary, derive
 from deepcuts.checks import check_finite
 from deepcuts.config import require
 from deepcuts.errors import InputError
@@ -75,7 +74,7 @@ class NetworkSettings(LessonSettings):
 def make_lessons(
     name: str,
     features: Features,
-    factors: Factors,
+    factors: Factors | SongFactors,
     settings: LessonSettings,
     validation: Vocabulary | None,
     rng: np.random.Generator,
@@ -90,13 +89,15 @@ def make_lessons(
 
     Args:
         name: the encoder's key, kept in its origin.
+        factors: of songs; the pair of users and songs where the loss looks at users.
         validation: ids of songs to choose by; None cuts `settings.validation` of the songs at random.
         plays: what the factors were learned from; only loss "wpe" looks at them.
     Raises:
         InputError: nothing in common, no training songs, or numbers that are not finite; the loss needs users or
             plays that are not there.
     """
-    heard, song_factors, weights = join_songs(features, factors, settings)
+    learned = factors.songs if isinstance(factors, Factors) else factors
+    heard, song_factors, weights = join_songs(features, learned, settings)
     held_out = hold_out(features.songs.take(heard), validation, settings, rng)
     train = ~held_out
     if not train.any():
@@ -106,13 +107,13 @@ def make_lessons(
     examples = Examples(heard, targets, weights)
     users = None if settings.loss == "mse" else users_of(factors)
     parents = {"features": features.fingerprint, "factors": factors.fingerprint}
-    if settings.loss == "wpe" and users is not None:
+    if settings.loss == "wpe" and users is not None and isinstance(factors, Factors):
         surplus = surplus_of_songs(plays, factors, features.songs.take(heard))
         examples = replace(examples, surplus=surplus, floor=errors_of(song_factors, users, surplus))
-        parents["plays"] = factors.parents["plays"]
-    # `learned_from` names the songs behind the factors too: their plays reached the targets through the users.
-    # So it does those behind the features, when a dictionary or a projection was learned for them.
-    behind = [one.learned_from.ids for one in (factors, features) if one.learned_from is not None]
+        parents["plays"] = factors.lineage.parents["plays"]
+    # Songs behind the factors count too: their plays reached the targets through the users. So do those behind the
+    # features, where a dictionary or a projection was learned for them.
+    lineage = derive(Lineage(learned_from=features.songs.take(heard)), factors.lineage, features.lineage, **parents)
     origin = Origin(
         name=name,
         settings=asdict(settings),
@@ -121,25 +122,21 @@ def make_lessons(
         n_channels=features.n_channels,
         target_mean=mean,
         target_scale=scale,
-        learned_from=Vocabulary(pl.concat([features.songs.ids.gather(heard), *behind]).unique(maintain_order=True)),
-        protocol=str(factors.settings.get("protocol", "")),
-        parents=parents,
+        lineage=lineage,
     )
     return Lessons(features, examples.take(train), examples.take(held_out), origin, users)
 
 
 def join_songs(
-    features: Features, factors: Factors, settings: LessonSettings
+    features: Features, factors: SongFactors, settings: LessonSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Songs that have both sound and factors, in the order of the features.
 
     Returns:
         positions in features [n], targets in their own scale [n, n_factors] float64, weights [n] float32.
     Raises:
-        InputError: no song in common, factors without songs, or weights asked for without listeners.
+        InputError: no song in common, or weights asked for without listeners.
     """
-    if factors.songs is None or factors.song_factors is None:
-        raise InputError("factors: hold no songs. Pass the factors learned from plays.")
     at = factors.songs.find(features.songs.ids)
     heard = np.flatnonzero(at >= 0)
     if not len(heard):
@@ -153,7 +150,7 @@ def join_songs(
         len(features.songs) - len(heard),
         len(factors.songs) - len(heard),
     )
-    targets = factors.song_factors[at[heard]].astype(np.float64)
+    targets = factors.vectors[at[heard]].astype(np.float64)
     check_finite("song_factors", targets)
     weights = listener_weights(factors.n_listeners, settings.weight_listeners, at[heard])
     kept = weights > 0

@@ -98,7 +98,7 @@ def in_memory(features: Features, songs: np.ndarray, budget: float) -> tuple[Fea
     frames = np.empty((int(starts[-1]), features.n_channels), dtype=features.frames.dtype)
     for place in np.argsort(songs):  # in the order of the file
         frames[starts[place] : starts[place + 1]] = features[songs[place]]
-    held = Features(features.songs.take(songs), frames, starts, features.kind, features.settings)
+    held = Features(features.songs.take(songs), frames, starts, features.kind, features.settings, features.lineage)
     return held, np.arange(len(songs))
 
 

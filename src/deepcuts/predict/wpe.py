@@ -21,7 +21,7 @@ import torch
 from scipy import sparse
 from torch.autograd.function import once_differentiable
 
-from deepcuts.artifacts import Factors, Plays, Vocabulary
+from deepcuts.artifacts import Factors, Plays, SongFactors, Vocabulary, same_space
 from deepcuts.errors import InputError
 from deepcuts.kernels.als import gram
 from deepcuts.kernels.confidence import surplus_confidence
@@ -110,7 +110,7 @@ def surplus_of_songs(plays: Plays | None, observed: Factors, songs: Vocabulary) 
     """
     if plays is None:
         raise InputError("plays: none, but loss = 'wpe' needs those that the factors were learned from. Pass plays.")
-    made_from = observed.parents.get("plays")
+    made_from = observed.lineage.parents.get("plays")
     if made_from != plays.fingerprint:
         raise InputError(
             f"plays: fingerprint {plays.fingerprint}, the factors were learned from {made_from or 'plays unknown'}. "
@@ -119,11 +119,9 @@ def surplus_of_songs(plays: Plays | None, observed: Factors, songs: Vocabulary) 
     lacking = [name for name in ("alpha", "epsilon") if name not in observed.settings]
     if lacking:
         raise InputError(f"factors: their settings lack {' and '.join(lacking)}. Learn the factors again.")
-    if observed.users is None:
-        raise InputError("factors: hold no users. Pass the factors learned from plays.")
     counts = plays.counts[:, plays.songs.positions(songs.ids, where="plays")]
-    if observed.users != plays.users:
-        counts = counts[plays.users.positions(observed.users.ids, where="plays")]
+    if observed.users.users != plays.users:
+        counts = counts[plays.users.positions(observed.users.users.ids, where="plays")]
     alpha, epsilon = (float(observed.settings[name]) for name in ("alpha", "epsilon"))
     return surplus_confidence(sparse.csr_array(counts), alpha, epsilon).T.tocsr()
 
@@ -142,7 +140,7 @@ def errors_of(song_factors: np.ndarray, user_factors: np.ndarray, surplus: spars
     return errors.numpy()
 
 
-def weighted_prediction_error(predicted: Factors, observed: Factors, plays: Plays) -> np.ndarray:
+def weighted_prediction_error(predicted: SongFactors, observed: Factors, plays: Plays) -> np.ndarray:
     """What eq. 5 sums, for each predicted song: Σ_u c_ui (p_ui - x_uᵀy'_i)² [n_songs] float64.
 
     Args:
@@ -150,23 +148,22 @@ def weighted_prediction_error(predicted: Factors, observed: Factors, plays: Play
         observed: x_u, and the α and ε of c.
         plays: what `observed` was learned from.
     Raises:
-        InputError: other plays than the factors were learned from, an unknown song, or factors without users or songs.
+        InputError: other plays than the factors were learned from, an unknown song, or another space.
     Source: van den Oord et al. 2013, eq. 5.
     """
-    if predicted.songs is None or predicted.song_factors is None:
-        raise InputError("predicted factors: hold no songs.")
+    same_space(observed.lineage, predicted.lineage, what=("the observed factors", "the predicted factors"))
     surplus = surplus_of_songs(plays, observed, predicted.songs)
-    return errors_of(predicted.song_factors, users_of(observed), surplus)
+    return errors_of(predicted.vectors, users_of(observed), surplus)
 
 
-def users_of(observed: Factors) -> np.ndarray:
+def users_of(observed: Factors | SongFactors) -> np.ndarray:
     """X [n_users, n_factors].
 
     Raises:
         InputError: the factors hold no users, or only users of length 0.
     """
-    if observed.user_factors is None:
+    if not isinstance(observed, Factors):
         raise InputError("factors: hold no users. Pass the factors learned from plays.")
-    if not observed.user_factors.any():
+    if not observed.users.vectors.any():
         raise InputError("factors: all users have length 0, so no prediction is better than another.")
-    return observed.user_factors
+    return observed.users.vectors

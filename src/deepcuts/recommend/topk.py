@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Ranking, Vocabulary
+from deepcuts.artifacts import Factors, Ranking, SongFactors, Vocabulary, derive, same_space
 from deepcuts.checks import check_finite, check_shape, did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import InputError
@@ -52,7 +52,7 @@ class RecommendSettings:
         require(self.seed >= 0, "seed", self.seed, "at least 0")
 
 
-def candidates(observed: Factors, predicted: Factors | None, which: str) -> Factors:
+def candidates(observed: Factors, predicted: SongFactors | None, which: str) -> Factors:
     """The users, and the songs that may be listed.
 
     A song with plays keeps its observed factors even when its sound gave predicted ones too.
@@ -63,47 +63,38 @@ def candidates(observed: Factors, predicted: Factors | None, which: str) -> Fact
         which: "warm" gives the observed songs, "cold" the predicted songs that are not
             observed, "both" one after the other.
     Raises:
-        InputError: nothing is left, predicted factors are missing, or the numbers of factors differ.
+        InputError: nothing is left, predicted factors are missing, or they belong to another factorisation.
     """
     if which not in WHICH:
         raise InputError(f"which = {which!r}: unknown.{did_you_mean(which, WHICH)}")
-    if observed.users is None or observed.user_factors is None:
-        raise InputError("observed factors: hold no users. Pass the factors that were fitted on plays.")
-    parts: list[tuple[pl.Series, np.ndarray]] = []
-    if which != "cold" and observed.songs is not None and observed.song_factors is not None:
-        parts.append((observed.songs.ids, observed.song_factors))
+    parts = [observed.songs] if which != "cold" else []
     if which != "warm":
         parts.append(_cold_songs(observed, predicted))
-    if not sum(len(ids) for ids, _ in parts):
+    if not sum(map(len, parts)):
         raise InputError(f"which = {which!r}: no songs are left to recommend.")
-    both = [f for f in (observed, predicted) if f is not None]
-    known = [f.learned_from.ids for f in both if f.learned_from is not None]
     parents = {"observed": observed.fingerprint}
     if predicted is not None:
         parents["predicted"] = predicted.fingerprint
-    return Factors(
-        observed.users,
-        observed.user_factors,
-        Vocabulary(pl.concat([ids for ids, _ in parts]), "song"),
-        np.concatenate([rows for _, rows in parts]),
-        learned_from=Vocabulary(pl.concat(known).unique(maintain_order=True), "song") if known else None,
+    songs = SongFactors(
+        Vocabulary(pl.concat([part.songs.ids for part in parts]), "song"),
+        np.concatenate([part.vectors for part in parts]),
+        derive(observed.lineage, *(part.lineage for part in parts), **parents),
         settings={**observed.settings, "which": which},
-        parents=parents,
     )
+    return Factors(observed.users, songs)
 
 
-def _cold_songs(observed: Factors, predicted: Factors | None) -> tuple[pl.Series, np.ndarray]:
-    if predicted is None or predicted.songs is None or predicted.song_factors is None:
+def _cold_songs(observed: Factors, predicted: SongFactors | None) -> SongFactors:
+    """The predicted songs that nobody has played."""
+    if predicted is None:
         raise InputError("cold songs: there are no predicted song factors. Pass them, or ask for warm songs only.")
     if predicted.n_factors != observed.n_factors:
         raise InputError(
             f"predicted factors: {predicted.n_factors} factors, the observed ones have {observed.n_factors}. "
             "Predict with the encoder that was fitted on these factors."
         )
-    new = np.ones(len(predicted.songs), dtype=bool)
-    if observed.songs is not None:
-        new = observed.songs.find(predicted.songs.ids) < 0
-    return predicted.songs.ids.filter(pl.Series(new)), predicted.song_factors[new]
+    same_space(observed.lineage, predicted.lineage, what=("the observed factors", "the predicted factors"))
+    return predicted.without(observed.songs.songs)
 
 
 def recommend(

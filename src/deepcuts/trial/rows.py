@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Features, Plays, Split, Vocabulary
+from deepcuts.artifacts import CLEAN, Factors, Features, Lineage, Plays, SongFactors, Split, Vocabulary, derive
 from deepcuts.errors import InputError
 from deepcuts.evaluate import System, popularity_system, random_system
 from deepcuts.factors import WmfSettings, blocks, fold_in_songs
@@ -27,7 +27,7 @@ def with_controls(
     plays: Plays,
     split: Split,
     observed: Factors,
-    predicted: Mapping[str, Factors],
+    predicted: Mapping[str, SongFactors],
     *,
     truth: Path | None = None,
     seed: int = 0,
@@ -46,54 +46,49 @@ def with_controls(
     Raises:
         InputError: no test song has predictions.
     """
-    if observed.users is None or observed.user_factors is None:
-        raise InputError("factors: hold no users. Pass the factors that were fitted on plays, not predicted ones.")
     songs = ranked_songs(split, list(predicted.values()))
     # Every split has draws of its own: with one draw for all folds their control rows would rise and fall together.
     rng = np.random.default_rng([seed, int(split.fingerprint[:8], 16)])
-    X = observed.user_factors
+    X, lineage = observed.users.vectors, observed.users.lineage
     names = [f" {deal + 1}" for deal in range(n_deals)] if n_deals > 1 else [""]
-    systems = [random_system(X, len(songs), rng, f"random{name}") for name in names]
+    systems = [random_system(X, len(songs), rng, f"random{name}", lineage) for name in names]
     heard = [system_of(name, observed, one, songs) for name, one in predicted.items()]
     if heard:
         systems += [shuffled(heard[-1], rng, f"shuffled{name}") for name in names]
-    hidden = plays.counts_of(observed.users, songs)
+    hidden = plays.counts_of(observed.users.users, songs)
     listeners = np.bincount(hidden.indices, minlength=len(songs))
-    systems += [popularity_system(len(X), listeners), *heard]
+    systems += [popularity_system(len(X), listeners, lineage=lineage), *heard]
     if truth is not None:
         systems += ceilings(load_truth(truth), plays, split, observed, songs)
-    protocol = str(observed.settings.get("protocol", "clean"))  # one table, one protocol: controls use the users too
-    return [replace(system, protocol=protocol) for system in (*systems, fold_in(observed, hidden))], songs
+    return [*systems, fold_in(observed, hidden)], songs
 
 
-def ranked_songs(split: Split, predicted: Sequence[Factors]) -> Vocabulary:
+def ranked_songs(split: Split, predicted: Sequence[SongFactors]) -> Vocabulary:
     """The test songs for which every system has a prediction."""
     ids = split.test_songs.ids
     for one in predicted:
-        if one.songs is not None:
-            ids = ids.filter(one.songs.find(ids) >= 0)
+        ids = ids.filter(one.songs.find(ids) >= 0)
     if not len(ids):
         raise InputError("predicted factors: not one test song of the split is among them. Predict the test songs.")
     return Vocabulary(ids)
 
 
-def system_of(name: str, observed: Factors, predicted: Factors, songs: Vocabulary) -> System:
-    """Users from plays, songs from sound."""
-    if predicted.songs is None or predicted.song_factors is None or observed.user_factors is None:
-        raise InputError(f"system {name}: holds no song factors.")
-    vectors = predicted.song_factors[predicted.songs.positions(songs.ids)]
-    protocol = str(observed.settings.get("protocol", "clean"))
+def system_of(name: str, observed: Factors, predicted: SongFactors, songs: Vocabulary) -> System:
+    """Users from plays, songs from sound.
+
+    Raises:
+        InputError: predictions made for another factorisation.
+    """
     note = f"Song factors predicted from sound by {predicted.settings.get('encoder', 'an encoder')}."
-    return System(
-        name, observed.user_factors, vectors, note=note, learned_from=predicted.learned_from, protocol=protocol
-    )
+    lineage = derive(observed.users.lineage, predicted.lineage)
+    return System(name, observed.users.vectors, predicted.rows(songs.ids), note=note, lineage=lineage)
 
 
 def shuffled(system: System, rng: np.random.Generator, name: str = "shuffled") -> System:
     """A system's predictions dealt out to the wrong songs."""
     vectors = system.song_vectors[rng.permutation(len(system.song_vectors))]
     note = f"The predictions of {system.name}, dealt out to the wrong songs."
-    return System(name, system.user_vectors, vectors, "control", note=note, protocol=system.protocol)
+    return System(name, system.user_vectors, vectors, "control", note=note, lineage=system.lineage)
 
 
 def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
@@ -103,27 +98,25 @@ def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
     """
     names = ("alpha", "epsilon", "regularization")
     settings = WmfSettings(**{name: observed.settings[name] for name in names if name in observed.settings})
-    X = observed.user_factors
-    if X is None:
-        raise InputError("factors: hold no users.")
+    X = observed.users.vectors
     vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
     note = "Song factors solved from the hidden plays themselves: the upper bound of these factors, given enough plays."
-    protocol = str(observed.settings.get("protocol", "clean"))
-    return System("fold_in", X, vectors, "ceiling", True, note, protocol=protocol)
+    return System("fold_in", X, vectors, "ceiling", True, note, observed.users.lineage)
 
 
 def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs: Vocabulary) -> list[System]:
     """What perfect hearing gives in these factors, and what the true tastes give."""
-    if observed.users is None or truth.audible.shape[0] != len(plays.songs):
+    if truth.audible.shape[0] != len(plays.songs):
         raise InputError(f"truth: of {truth.audible.shape[0]} songs, the plays have {len(plays.songs)}. Another world?")
     latents = np.hstack([truth.audible, truth.heard]).astype(np.float32)
     heard = Features(plays.songs, latents, np.arange(len(latents) + 1), "truth", {"one_frame": True})
-    encoder = fit_encoder("linear", heard, observed.without_songs(split.test_songs), LinearSettings())
+    encoder = fit_encoder("linear", heard, observed.songs.without(split.test_songs), LinearSettings())
     perfect = system_of("perfect_encoder", observed, predict_songs(encoder, heard, songs), songs)
     note = "Song factors predicted from the true audible latents: hearing without error."
     perfect = replace(perfect, kind="ceiling", note=note)
     users, all_songs = audio_ceiling(truth)
-    rows = plays.users.positions(observed.users.ids)
+    rows = plays.users.positions(observed.users.users.ids)
     vectors = all_songs[plays.songs.positions(songs.ids)]
     note = "The true audible taste of every user on the true audible latents: nobody who only listens can do better."
-    return [perfect, System("audio_ceiling", users[rows], vectors, "ceiling", note=note)]
+    known = Lineage(protocol=observed.lineage.protocol or CLEAN)
+    return [perfect, System("audio_ceiling", users[rows], vectors, "ceiling", note=note, lineage=known)]

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from deepcuts.artifacts import Vocabulary
-from deepcuts.errors import InputError
 from deepcuts.explore.picture import draw_map
 from deepcuts.explore.songmap import MapSettings, SongMap, label_agreement, map_songs, neighbours_kept
 from deepcuts.lab.paper.table4 import predicted_patterns, space_of
@@ -58,12 +57,11 @@ def picture1(world: PaperWorld, rows: list[dict[str, Any]]) -> bytes:
 def mapped(world: PaperWorld) -> tuple[SongMap, np.ndarray, np.ndarray, list[str]]:
     """The map, the space it shows [n_songs, n_factors], and the timbre of each song with the timbres' names."""
     heard, rng = predicted_patterns(world), np.random.default_rng(world.settings.seed)
-    if heard.songs is None:
-        raise InputError("factors: predictions always hold songs.")
-    drawn = np.sort(rng.permutation(len(heard.songs))[: world.settings.n_map_songs])
-    Z = space_of(heard, heard.songs.take(drawn))
+    ids = heard.songs.songs
+    drawn = np.sort(rng.permutation(len(ids))[: world.settings.n_map_songs])
+    Z = space_of(heard, ids.take(drawn))
     known = np.flatnonzero(Z.any(axis=1))
-    songs, Z = heard.songs.take(drawn[known]), Z[known]
+    songs, Z = ids.take(drawn[known]), Z[known]
     how = MapSettings(perplexity=min(MapSettings.perplexity, (len(songs) - 2) // 3), seed=world.settings.seed)
     path = part(world.work, "map", how, songs.fingerprint, heard.fingerprint)
     placed = kept(path, SongMap.load, lambda: SongMap(songs, map_songs(Z, how, rng)))

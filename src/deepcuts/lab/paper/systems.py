@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.artifacts import TRAIN, VALIDATION, Factors, Vocabulary
-from deepcuts.errors import InputError
+from deepcuts.artifacts import CLEAN, TRAIN, VALIDATION, Factors, Lineage, SongFactors, Vocabulary
 from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, Row, System, audit, evaluate, relevant_plays
 from deepcuts.lab.mlr.metric import Metric, MlrSettings, relevance_from_plays
 from deepcuts.lab.mlr.metric import fit as fit_metric
@@ -34,7 +33,7 @@ class Scored:
     by_seed: Mapping[str, Mapping[str, list[float]]]
 
 
-def predictions(world: PaperWorld, observed: Factors, names: Iterable[str]) -> dict[str, Factors]:
+def predictions(world: PaperWorld, observed: Factors, names: Iterable[str]) -> dict[str, SongFactors]:
     """Predicted factors of all songs, by "name seed"; the seeds are trainings, the factors behind them are the same."""
     seeds = range(world.settings.seed, world.settings.seed + world.settings.n_seeds)
     made = {}
@@ -44,7 +43,7 @@ def predictions(world: PaperWorld, observed: Factors, names: Iterable[str]) -> d
     return made
 
 
-def predicted_songs(world: PaperWorld, observed: Factors, name: str, seed: int, *, share: float = 1.0) -> Factors:
+def predicted_songs(world: PaperWorld, observed: Factors, name: str, seed: int, *, share: float = 1.0) -> SongFactors:
     """Factors of all songs, predicted from sound by one training of a system.
 
     Training songs teach, validation songs choose; test songs are only predicted.
@@ -60,13 +59,13 @@ def predicted_songs(world: PaperWorld, observed: Factors, name: str, seed: int, 
     path = part(world.work, f"predicted-{name}-{seed}", *recipe)
     checkpoint = path.with_name(f".{path.name}.checkpoint")
 
-    def learn() -> Factors:
+    def learn() -> SongFactors:
         validation = world.songs(VALIDATION)
         extra: dict[str, Any] = {"plays": plays_behind(world, observed)} if name == "cnn_wpe" else {}
         learned = fit_encoder(encoder, heard, teachers, how, validation=validation, checkpoint=checkpoint, **extra)
         return predict_songs(learned, heard)
 
-    made = kept(path, Factors.load, learn)
+    made = kept(path, SongFactors.load, learn)
     shutil.rmtree(checkpoint, ignore_errors=True)
     return made
 
@@ -82,7 +81,7 @@ def teaching_songs(world: PaperWorld, share: float) -> Vocabulary:
 
 def plays_behind(world: PaperWorld, observed: Factors) -> Any:
     """The plays that factors were fitted on, by their fingerprint."""
-    joint = observed.parents.get("plays") == world.plays.fingerprint
+    joint = observed.lineage.parents.get("plays") == world.plays.fingerprint
     return world.plays if joint else world.split.learning_plays(world.plays)
 
 
@@ -136,8 +135,8 @@ def system_of_metric(
 ) -> System:
     """Vectors of users and songs under a metric."""
     plays = world.plays.counts[:, world.plays.songs.positions(played.ids)]
-    if observed is not None and observed.users is not None:
-        plays = plays[world.plays.users.positions(observed.users.ids)]
+    if observed is not None:
+        plays = plays[world.plays.users.positions(observed.users.users.ids)]
     n = world.settings.mlr_components
     note = "Mean similarity to the songs a user played, under a metric learned from bags of words to rank."
     return System(
@@ -145,7 +144,7 @@ def system_of_metric(
         metric.user_vectors(plays, leading(world, played, n)),
         metric.song_vectors(leading(world, songs, n)),
         note=note,
-        learned_from=played,
+        lineage=Lineage(learned_from=played, protocol=CLEAN if observed is None else observed.lineage.protocol),
     )
 
 
@@ -155,18 +154,15 @@ def leading(world: PaperWorld, songs: Vocabulary, n: int) -> np.ndarray:
 
 
 def score(
-    world: PaperWorld, observed: Factors, predicted: Mapping[str, Factors], extra: Sequence[System] = ()
+    world: PaperWorld, observed: Factors, predicted: Mapping[str, SongFactors], extra: Sequence[System] = ()
 ) -> Scored:
     """All systems with controls and ceilings on the test songs, after the leakage audit."""
-    if observed.users is None:
-        raise InputError("a factorisation always has users")
     seed, truth = world.settings.seed, world.world.folder / "truth"
     teachers = of_songs(observed, world.songs(TRAIN, VALIDATION))
     systems, songs = with_controls(world.plays, world.split, teachers, predicted, truth=truth, seed=seed)
-    protocol = str(observed.settings["protocol"])
-    systems = [replace(one, protocol=protocol) for one in (*systems, *extra)]
-    proof = audit(world.split, world.plays, {"observed": observed, **predicted}, systems, test_songs=songs)
-    hidden = relevant_plays(world.plays, observed.users, songs)
+    systems = [*systems, *extra]
+    proof = audit(world.split, world.plays, [observed], predicted, systems, test_songs=songs)
+    hidden = relevant_plays(world.plays, observed.users.users, songs)
     return averaged(evaluate(systems, hidden, world.settings.evaluation()), proof)
 
 

@@ -14,8 +14,8 @@ def table1(world: PaperWorld) -> dict[str, Any]:
     """
     factors = observed_factors(world, world.settings.n_factors, protocol="joint")
     how = ExtremeSettings(min_carriers=max(2, world.settings.n_songs // 100))
-    artists = extreme_artists(factors, world.plays.songs_table, how)
-    tags = extreme_tags(factors, world.world.tags, how)
+    artists = extreme_artists(factors.songs, world.plays.songs_table, how)
+    tags = extreme_tags(factors.songs, world.world.tags, how)
     rows = []
     for (factor, end), held in artists.group_by(["factor", "end"], maintain_order=True):
         there = tags.filter(factor=factor, end=end)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.artifacts import Factors, Vocabulary
+from deepcuts.artifacts import Factors, SongFactors, Vocabulary
 from deepcuts.evaluate import Evaluation
 from deepcuts.evaluate.report import report_content
 from deepcuts.lab.paper.claims import claim, paired, paired_gaps, rank_correlation, ratio
@@ -34,7 +34,7 @@ def table2(world: PaperWorld) -> dict[str, Any]:
     predicted = {**on_a_part(world, observed), **predictions(world, observed, SYSTEMS)}
     songs = ranked_songs(world.split, list(predicted.values()))
     mlr = metric_system(world, observed, songs)
-    marks = [one.fingerprint for one in (observed, *predicted.values())]
+    marks = [observed.fingerprint, *(one.fingerprint for one in predicted.values())]
     path = part(world.work, "table2", marks, mlr.song_vectors.sum(), world.settings.evaluation())
 
     def measure() -> dict[str, Any]:
@@ -46,7 +46,7 @@ def table2(world: PaperWorld) -> dict[str, Any]:
     return kept_json(path, measure)
 
 
-def on_a_part(world: PaperWorld, observed: Factors) -> dict[str, Factors]:
+def on_a_part(world: PaperWorld, observed: Factors) -> dict[str, SongFactors]:
     """Systems that learned from a part of the training songs, one seed: does the gap grow with data?"""
     seed, share = world.settings.seed, world.settings.small_part
     return {f"{name}{PART}": predicted_songs(world, observed, name, seed, share=share) for name in GROWING}
@@ -143,12 +143,10 @@ def popularity_claim(evaluation: Evaluation, heard: Mapping[str, Any]) -> dict[s
 
 
 def popularity_heard(
-    world: PaperWorld, observed: Factors, predicted: Factors, songs: Vocabulary
+    world: PaperWorld, observed: Factors, predicted: SongFactors, songs: Vocabulary
 ) -> dict[str, dict[str, float]]:
     """Rank correlation of mean predicted preference and number of hidden listeners over test songs."""
-    if predicted.songs is None or predicted.song_factors is None or observed.user_factors is None:
-        raise ValueError("predictions always hold songs, observed factors always users")
-    liked = predicted.song_factors[predicted.songs.positions(songs.ids)] @ observed.user_factors.mean(axis=0)
+    liked = predicted.rows(songs.ids) @ observed.users.vectors.mean(axis=0)
     listeners = np.diff(world.plays.counts_of(world.plays.users, songs).tocsc().indptr)
     how = world.settings.evaluation()
     rng = np.random.default_rng(how.seed)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deepcuts.artifacts import Factors, Vocabulary
+from deepcuts.artifacts import JOINT, Factors, Vocabulary
 from deepcuts.evaluate import System
 from deepcuts.evaluate.report import report_content
 from deepcuts.lab.paper.claims import ratio
@@ -27,7 +27,7 @@ def table3(world: PaperWorld) -> dict[str, Any]:
     observed = observed_factors(world, world.settings.n_factors_full)
     predicted = predictions(world, observed, NAMES)
     songs = ranked_songs(world.split, list(predicted.values()))
-    marks = [one.fingerprint for one in (observed, *predicted.values())]
+    marks = [observed.fingerprint, *(one.fingerprint for one in predicted.values())]
 
     def measure() -> dict[str, Any]:
         scored = score(world, observed, predicted, own_factors(observed, songs))
@@ -41,10 +41,8 @@ def table3(world: PaperWorld) -> dict[str, Any]:
 
 def own_factors(observed: Factors, songs: Vocabulary) -> list[System]:
     """Under the joint protocol, the upper bound as the paper reads: test songs with factors of the factorisation."""
-    if observed.settings.get("protocol") != "joint" or observed.user_factors is None:
+    if observed.lineage.protocol != JOINT:
         return []
-    own = of_songs(observed, songs)
-    if own.song_factors is None:
-        return []
+    own = of_songs(observed, songs).songs
     note = "Test songs with the factors that the one factorisation of all plays gave them."
-    return [System("wmf", observed.user_factors, own.song_factors, "ceiling", True, note)]
+    return [System("wmf", observed.users.vectors, own.vectors, "ceiling", True, note, observed.lineage)]

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from deepcuts.artifacts import Factors, Vocabulary
-from deepcuts.errors import InputError
 from deepcuts.explore import ListComparison, ListSettings, compare_lists
 from deepcuts.lab.paper.claims import claim, mean_with_interval
 from deepcuts.lab.paper.systems import predicted_songs
@@ -35,22 +34,18 @@ def predicted_patterns(world: PaperWorld) -> Factors:
     """Users of the protocol, and all songs as the network (MSE, first seed) predicts them."""
     observed = observed_factors(world, world.settings.n_factors)
     predicted = predicted_songs(world, observed, "cnn_mse", world.settings.seed)
-    return Factors(observed.users, observed.user_factors, predicted.songs, predicted.song_factors)
+    return Factors(observed.users, predicted)
 
 
 def space_of(factors: Factors, songs: Vocabulary) -> np.ndarray:
     """Vectors whose products are cosines of usage patterns [n_songs, n_factors]."""
     held = of_songs(factors, songs)
-    if held.user_factors is None or held.song_factors is None:
-        raise InputError("factors: usage patterns need users and songs.")
-    return usage_space(held.user_factors, held.song_factors)
+    return usage_space(held.users.vectors, held.songs.vectors)
 
 
 def measure(world: PaperWorld, seen: Factors, heard: Factors, how: ListSettings) -> dict[str, Any]:
     """Lists for all test songs."""
-    if heard.songs is None:
-        raise InputError("factors: predictions always hold songs.")
-    songs, table = heard.songs, world.plays.songs_table
+    songs, table = heard.songs.songs, world.plays.songs_table
     spaces = [space_of(one, songs) for one in (seen, heard)]
     held = [one.any(axis=1) for one in spaces]
     both = songs.take(np.flatnonzero(held[0] & held[1]))

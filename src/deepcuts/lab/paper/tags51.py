@@ -37,7 +37,7 @@ def measure(world: PaperWorld) -> dict[str, Any]:
     n_tags = min(settings.n_tags, len(usable_tags(world)))
     how = TagSettings(n_tags, settings.n_tag_folds, n_bootstrap=settings.n_bootstrap, seed=settings.seed)
     groups = world.plays.songs_table["artist"].to_list() if settings.by == "artist" else None
-    inputs = {"bag of words": leading(world, songs, settings.tag_components), "latent factors": factors.song_factors}
+    inputs = {"bag of words": leading(world, songs, settings.tag_components), "latent factors": factors.songs.vectors}
     scores = {
         name: predict_tags(X, songs, world.world.tags, how, groups=groups)
         for name, X in inputs.items()

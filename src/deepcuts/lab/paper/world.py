@@ -10,7 +10,6 @@ from deepcuts.artifacts import TRAIN, VALIDATION, Factors, Features, Plays, Spli
 from deepcuts.audio.bagofwords import BagOfWords, bag, learn_bagofwords
 from deepcuts.audio.extract import extract
 from deepcuts.data import make_split
-from deepcuts.errors import InputError
 from deepcuts.evaluate import EvaluateSettings, evaluate, relevant_plays
 from deepcuts.factors import fit
 from deepcuts.lab.paper.settings import REGULARIZATIONS, PaperSettings
@@ -88,12 +87,8 @@ def observed_factors(world: PaperWorld, n_factors: int, *, protocol: str | None 
 
 
 def of_songs(factors: Factors, songs: Vocabulary) -> Factors:
-    """The factors of all users and of some songs; `learned_from` stays: it says whose plays shaped them."""
-    if factors.songs is None or factors.song_factors is None:
-        raise InputError("factors: hold no songs.")
-    rows = factors.songs.positions(songs.ids)
-    listeners = None if factors.n_listeners is None else factors.n_listeners[rows]
-    return replace(factors, songs=songs, song_factors=factors.song_factors[rows], n_listeners=listeners)
+    """The factors of all users and of some songs; the lineage stays: it says whose plays shaped them."""
+    return replace(factors, songs=factors.songs.take(factors.songs.songs.positions(songs.ids)))
 
 
 def regularization(world: PaperWorld) -> float:
@@ -120,9 +115,7 @@ def validation_auc(world: PaperWorld, value: float) -> float:
     songs = world.songs(VALIDATION)
     encoder = fit_encoder("linear", world.bag, observed, LinearSettings(validation=0.0, standardise=False))
     predicted = predict_songs(encoder, world.bag, songs)
-    if observed.users is None:
-        raise InputError("a factorisation always has users")
-    hidden = relevant_plays(world.plays, observed.users, songs)
+    hidden = relevant_plays(world.plays, observed.users.users, songs)
     outcome = evaluate([system_of("ridge", observed, predicted, songs)], hidden, EvaluateSettings(n_bootstrap=2))
     auc = outcome.row("ridge").mean("auc")
     log.info("λ = %g: AUC of validation songs %.4f", value, auc)

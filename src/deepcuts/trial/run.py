@@ -1,0 +1,58 @@
+"""One trial: audit, rows, scores and report in one call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepcuts.artifacts import Factors, Plays, SongFactors, Split
+from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, audit, evaluate, relevant_plays
+from deepcuts.trial.rows import ranked_songs, with_controls
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came out.
+
+    Attributes:
+        evaluation: a row for each system, control and ceiling.
+        audit: what was proven about leakage.
+        about: how the split and the factors were made, for the report.
+    """
+
+    evaluation: Evaluation
+    audit: AuditReport
+    about: Mapping[str, Any]
+
+
+def run_trial(
+    plays: Plays,
+    split: Split,
+    observed: Factors,
+    predicted: Mapping[str, SongFactors],
+    settings: EvaluateSettings | None = None,
+    *,
+    truth: Path | None = None,
+    checkpoint: Path | None = None,
+) -> Trial:
+    """Rank the hidden songs for every user with every system, beside controls and ceilings.
+
+    Args:
+        plays: all plays, hidden ones too.
+        split: under which everything was learned.
+        observed: factors of users and learning songs.
+        predicted: song factors from sound, by the name of their system.
+        truth: folder of a planted world's truth: adds the ceilings that only it can know.
+        checkpoint: a folder to resume from.
+    Raises:
+        LeakageError: a play of a test song reached something that was learned.
+        InputError: predictions of another factorisation, or nothing to rank.
+    """
+    settings = settings or EvaluateSettings()
+    songs = ranked_songs(split, list(predicted.values()))
+    audit(split, plays, [observed], predicted, test_songs=songs)  # before any row is built from leaky factors
+    systems, songs = with_controls(plays, split, observed, predicted, truth=truth, seed=settings.seed)
+    proof = audit(split, plays, [observed], predicted, systems, test_songs=songs)
+    hidden = relevant_plays(plays, observed.users.users, songs)
+    evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint)
+    return Trial(evaluation, proof, {"split": dict(split.settings), "factors": dict(observed.settings)})
