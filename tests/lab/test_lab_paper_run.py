@@ -170,8 +170,7 @@ def test_joint_factors_teach_with_training_songs_only(world: PaperWorld) -> None
     clean = observed_factors(world, TINY.n_factors)
     assert joint.songs.songs == world.plays.songs
     taught = of_songs(joint, teaching_songs(world, 1.0))
-    assert taught.songs is not None
-    assert not set(taught.songs.ids) & set(world.songs(TEST).ids)
+    assert not set(taught.songs.songs.ids) & set(world.songs(TEST).ids)
     assert plays_behind(world, joint).fingerprint == joint.lineage.parents["plays"]
     assert plays_behind(world, clean).fingerprint == clean.lineage.parents["plays"]
 
