@@ -13,7 +13,7 @@ from scipy import sparse
 from deepcuts import store
 from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
 from deepcuts.checks import check_same_length, check_shape
-from deepcuts.errors import InputError
+from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
 
 
@@ -46,7 +46,7 @@ class Plays:
     def __post_init__(self) -> None:
         check_shape("plays", self.counts, [len(self.users), len(self.songs)])
         if not self.counts.nnz:
-            raise InputError("plays: there is not one play. Check the file and the column names.")
+            raise InputError("plays: contains no plays. Check the file and the column names.")
         _check_counts(self.counts.data, self._ids_of)
         if not (self.songs_table["song_id"] == self.songs.ids).all():
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
@@ -170,12 +170,39 @@ class Plays:
         """
         folder = Path(folder)
         meta = read_meta(folder, "plays")
-        table = read_parquet(folder / "songs.parquet")
+        table = read_parquet(folder / "songs.parquet", "song_id")
         users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
         parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
         first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
+        _check_rows(folder, *parts, first, len(users), len(songs))
+        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
         return Plays(users, songs, counts, table, first, meta.settings)
+
+
+def _check_rows(
+    folder: Path,
+    count: np.ndarray,
+    song: np.ndarray,
+    user_start: np.ndarray,
+    first: np.ndarray | None,
+    n_users: int,
+    n_songs: int,
+) -> None:
+    """Refuse rows that point outside: everything later, compiled loops too, trusts them.
+
+    Raises:
+        ArtifactError: starts that do not ascend from 0 to the number of pairs, a song that is not there, other lengths.
+    """
+    n = len(count)
+    starts = user_start.ndim == 1 and len(user_start) == n_users + 1 and user_start[0] == 0 and user_start[-1] == n
+    if not starts or (np.diff(user_start) < 0).any():
+        raise ArtifactError(
+            f"{folder}/user_start.npy: does not ascend from 0 to {n} in {n_users} steps. Make it again."
+        )
+    if song.shape != (n,) or (n and not 0 <= int(song.min()) <= int(song.max()) < n_songs):
+        raise ArtifactError(f"{folder}/song.npy: expected {n} positions of {n_songs} songs. Make it again.")
+    if first is not None and first.shape != (n,):
+        raise ArtifactError(f"{folder}/first_played.npy: {len(first)} times for {n} pairs. Make it again.")
 
 
 def _check_counts(counts: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) -> None:

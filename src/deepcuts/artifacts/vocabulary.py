@@ -92,12 +92,22 @@ class Vocabulary:
     @staticmethod
     def load(folder: Path, name: str, noun: str) -> "Vocabulary":
         """Read `name.parquet`."""
-        return Vocabulary(read_parquet(folder / f"{name}.parquet")[f"{noun}_id"], noun)
+        return Vocabulary(read_parquet(folder / f"{name}.parquet", f"{noun}_id")[f"{noun}_id"], noun)
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a parquet file of an artifact."""
+def read_parquet(path: Path, *columns: str) -> pl.DataFrame:
+    """Read a parquet file of an artifact.
+
+    Args:
+        columns: that it must have.
+    Raises:
+        ArtifactError: damaged, or a column is missing.
+    """
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ArtifactError(f"{path}: has no column {missing[0]!r}. Make the artifact again.")
+    return table
