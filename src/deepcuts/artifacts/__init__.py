@@ -13,6 +13,7 @@
 Users come first in every matrix. `user` and `song` are positions; `user_id` and `song_id` the outside names.
 """
 
+from deepcuts.artifacts.bundle import Bundle
 from deepcuts.artifacts.factors import Factors
 from deepcuts.artifacts.features import Features
 from deepcuts.artifacts.lineage import CLEAN, JOINT, UNKNOWN, Lineage, derive, same_space
@@ -32,6 +33,7 @@ __all__ = [
     "TRAIN",
     "UNKNOWN",
     "VALIDATION",
+    "Bundle",
     "Factors",
     "Features",
     "Lineage",
