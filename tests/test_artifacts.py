@@ -82,7 +82,7 @@ def test_a_transposed_matrix_is_refused() -> None:
 
 
 def test_no_plays_at_all_is_refused() -> None:
-    with pytest.raises(InputError, match="not one play"):
+    with pytest.raises(InputError, match="contains no plays"):
         Plays.from_pairs([], [], [])
 
 
@@ -94,7 +94,7 @@ def test_unknown_ids_are_named_with_a_near_miss() -> None:
 
 
 def test_ids_must_be_unique_and_present() -> None:
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="appears more than once"):
         Vocabulary(["a", "a"])
     with pytest.raises(InputError, match="user id is empty"):
         Vocabulary(["a", ""], "user")

@@ -16,7 +16,7 @@ Users come first in every matrix. `user` and `song` are positions; `user_id` and
 from deepcuts.artifacts.factors import Factors
 from deepcuts.artifacts.features import Features
 from deepcuts.artifacts.lineage import CLEAN, JOINT, UNKNOWN, Lineage, derive, same_space
-from deepcuts.artifacts.plays import Plays, complete_songs_table, plays_before
+from deepcuts.artifacts.plays import Events, Plays, complete_songs_table, plays_before
 from deepcuts.artifacts.ranking import Ranking
 from deepcuts.artifacts.song_factors import SongFactors
 from deepcuts.artifacts.split import ROLE_NAMES, TEST, TRAIN, VALIDATION, Split
@@ -32,6 +32,7 @@ __all__ = [
     "TRAIN",
     "UNKNOWN",
     "VALIDATION",
+    "Events",
     "Factors",
     "Features",
     "Lineage",

@@ -9,13 +9,17 @@ import typer
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
 from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
-from deepcuts.errors import ArtifactError
+from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import refuse_to_replace, write_file
 from deepcuts.worlds import TasteSettings, WorldSettings, make_taste, make_world
 
 app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
 
-Source = Annotated[Path, typer.Argument(help="File or folder; plain, .gz, .bz2 or .zip.")]
+Source = Annotated[
+    list[Path],
+    typer.Argument(help="File, folder or pipe; plain, .gz, .bz2, .xz, .zst, .zip or .tar. Several are one table."),
+]
+SEVERAL = ("table", "events")  # readers that take several files as one table
 ABOUT = {
     "table": "Read (user, song, plays[, time]) rows from csv, tsv or parquet.",
     "events": "Read raw listens (user, song[, time]), one row each, from csv, tsv or parquet; counted per pair.",
@@ -31,7 +35,10 @@ def reader_command(name: str) -> Callable[..., None]:
 
     def command(source: Source, output: Out, toml: Toml = None, assignments: Set = None, as_json: Json = False) -> None:
         refuse_to_replace(output, kind="plays")
-        reading = reader(source, settings_of(cls, toml, assignments, "data"))
+        if len(source) > 1 and name not in SEVERAL:
+            raise InputError(f"data {name}: {len(source)} sources, expected one file or folder.")
+        given = source if len(source) > 1 else source[0]
+        reading = reader(given, settings_of(cls, toml, assignments, "data"))
         reading.plays.save(output)
         if reading.tags is not None:
             reading.tags.save(output / "tags")

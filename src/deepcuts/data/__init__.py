@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepcuts.data.lastfm import LastfmSettings, read_artist_tracks, read_lastfm
+from deepcuts.data.matrix import MatrixSettings, read_matrix
 from deepcuts.data.msd import MsdSettings, read_msd, read_triplets, subset
 from deepcuts.data.msdfiles import (
     read_h5_metadata,
@@ -20,7 +21,7 @@ from deepcuts.data.msdfiles import (
 )
 from deepcuts.data.reading import Reading, make_tags
 from deepcuts.data.split import SplitSettings, folds, make_split
-from deepcuts.data.table import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
+from deepcuts.data.table import EventSettings, TableSettings, read_events, read_table
 
 DATASETS: dict[str, tuple[type, Callable[[Any, Any], Reading]]] = {
     "table": (TableSettings, read_table),
