@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from deepcuts import store
 from deepcuts.artifacts import (
     TEST,
     TRAIN,
+    UNKNOWN,
     VALIDATION,
     Factors,
     Features,
@@ -20,6 +23,7 @@ from deepcuts.artifacts import (
     Split,
     Tags,
     Vocabulary,
+    derive,
 )
 from deepcuts.errors import ArtifactError, InputError
 
@@ -191,3 +195,47 @@ def test_a_ranking_is_a_tidy_table(tmp_path: Path) -> None:
     assert ranking.table().rows() == [("u", "b", 2.0, 1), ("u", "a", 1.0, 2), ("v", "a", 5.0, 1)]
     ranking.save(tmp_path / "r")
     assert pl.read_parquet(tmp_path / "r" / "ranking.parquet").rows() == ranking.table().rows()
+
+
+def test_plays_that_point_outside_are_refused_before_any_loop_sees_them(tmp_path: Path) -> None:
+    for name, at, value in (("song", 0, 99), ("song", 1, -1), ("user_start", 1, 10**9), ("user_start", -1, 2)):
+        folder = tmp_path / f"{name}{at}"
+        plays().save(folder)
+        array = np.load(folder / f"{name}.npy")
+        array[at] = value
+        np.save(folder / f"{name}.npy", array)
+        meta = json.loads((folder / "meta.json").read_text())
+        meta["files"][f"{name}.npy"]["hash"] = store.file_hash(folder / f"{name}.npy")
+        (folder / "meta.json").write_text(json.dumps(meta))
+        with pytest.raises(ArtifactError, match=f"{name}.npy"):
+            Plays.load(folder)
+
+
+def test_starts_of_features_must_ascend_and_middle_frames_count_in_the_fingerprint() -> None:
+    songs, frames = Vocabulary(["a", "b"]), np.arange(18, dtype=np.float32).reshape(9, 2)
+    with pytest.raises(InputError, match="starts must ascend"):
+        Features(songs, frames[:5], np.array([0, 9, 5]), "logmel")
+    one = Features(songs, frames, np.array([0, 9, 9]), "logmel")
+    changed = frames.copy()
+    changed[4] += 1
+    assert one.fingerprint != Features(songs, changed, np.array([0, 9, 9]), "logmel").fingerprint
+
+
+def test_weights_of_tags_count_in_the_fingerprint() -> None:
+    songs, tags = Vocabulary(["a"]), Vocabulary(["rock"], "tag")
+    one, two = (Tags(songs, tags, sparse.csr_array(np.array([[w]], np.float32))) for w in (1.0, 2.0))
+    assert one.fingerprint != two.fingerprint
+
+
+def test_lineages_add_up_and_what_is_unknown_stays_unknown() -> None:
+    one = Lineage("fit", Vocabulary(["a"]), "clean", ("Last.fm tags",))
+    two = Lineage("fit", Vocabulary(["b"]), "joint")
+    both = derive(one, two, Lineage(), first="x")
+    assert (both.space, both.protocol, both.pretrained_on) == ("fit", "joint", ("Last.fm tags",))
+    assert both.parents == {"first": "x"}
+    assert both.learned_from is not None
+    assert both.learned_from.ids.to_list() == ["a", "b"]
+    silent = derive(one, UNKNOWN)
+    assert (silent.space, silent.learned_from, silent.protocol) == (None, None, None)
+    with pytest.raises(InputError, match="different factorisations"):
+        derive(one, Lineage("other", Vocabulary([]), "clean"))

@@ -10,6 +10,7 @@ FLOORS = {
     "errors": 0,
     "checks": 1,
     "config": 1,
+    "locks": 1,
     "progress": 1,
     "store": 1,
     "artifacts": 2,
@@ -30,7 +31,7 @@ FLOORS = {
     "__init__": 0,
 }
 # Siblings on one floor that may meet: the small tools of floor 1, and the nouns and kernels of floor 2.
-MAY_MEET = {("config", "checks"), ("store", "checks")}
+MAY_MEET = {("config", "checks"), ("store", "checks"), ("store", "locks")}
 
 
 def room_of(path: Path, root: Path = SOURCE) -> str:

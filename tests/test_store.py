@@ -1,15 +1,17 @@
 import errno
 import json
+import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepcuts import store
+from deepcuts import locks, store
 from deepcuts.errors import ArtifactError, ResourceError
-from deepcuts.store import Meta, load_array, read_meta, save_array, write_file, write_meta, writing
+from deepcuts.store import Meta, load_array, read_meta, recover, save_array, write_file, write_meta, writing
 
 
 def make(folder: Path, value: float = 1.0) -> None:
@@ -48,7 +50,98 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
 def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
     make(tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / ".a.old")
+    with pytest.raises(ArtifactError, match="Run the same command again"):
+        read_meta(tmp_path / "a", "plays")
+    recover(tmp_path / "a")
     assert read_meta(tmp_path / "a", "plays").fingerprint == "f00d"
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_one_flipped_bit_is_noticed_by_the_name_of_its_file(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    flip(tmp_path / "a" / "numbers.npy", -3)
+    with pytest.raises(ArtifactError, match=r"numbers\.npy: does not match its hash"):
+        read_meta(tmp_path / "a")
+    assert read_meta(tmp_path / "a", verify=False).kind == "plays"
+
+
+def test_an_edited_meta_is_refused_in_words(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "meta.json"
+    good = json.loads(path.read_text())
+    wrong = [
+        {**good, "colour": "red"},
+        {**good, "shape": []},
+        {**good, "shape": {"n_users": "many"}},
+        {**good, "parents": {"plays": 3}},
+        {**good, "files": {"numbers.npy": 5}},
+        {**good, "files": {"../other": {"bytes": 1, "hash": ""}}},
+        {**good, "kind": 7},
+        {**good, "version": "2"},
+        {**good, "version": True},
+    ]
+    for content in wrong:
+        path.write_text(json.dumps(content))
+        with pytest.raises(ArtifactError):
+            read_meta(tmp_path / "a")
+    path.write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_meta(tmp_path / "a")
+
+
+def test_a_link_stays_a_link_and_its_folder_is_replaced(tmp_path: Path) -> None:
+    make(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for _ in range(2):
+        make(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert read_meta(tmp_path / "link").kind == "plays"
+
+
+def test_the_current_folder_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    make(Path("."))
+    assert read_meta(tmp_path / "here").kind == "plays"
+
+
+def test_a_second_writer_is_told_who_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "SECONDS_TO_WAIT", 0.1)
+    with locks.only_writer(tmp_path / "a"), pytest.raises(ArtifactError, match=r"a: is being written by process \d+"):
+        make(tmp_path / "a")
+    make(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_waits_for_the_second_rename(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / ".a.old")
+    timer = threading.Timer(0.2, lambda: (tmp_path / ".a.old").rename(tmp_path / "a"))
+    timer.start()
+    assert read_meta(tmp_path / "a").kind == "plays"
+    timer.join()
+
+
+def test_scratch_of_a_dead_process_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    (tmp_path / ".a.999999999-abc123.partial").mkdir()
+    (tmp_path / f".a.{os.getpid()}-abc123.partial").mkdir()
+    make(tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f".a.{os.getpid()}-abc123.partial", "a"])
+
+
+def test_a_false_shape_in_an_array_takes_no_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(10))
+    data = (tmp_path / "x.npy").read_bytes().replace(b"(10,), ", b"(9999999999999,), ")
+    (tmp_path / "x.npy").write_bytes(data)
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_array(tmp_path, "x")
+    np.save(tmp_path / "none.npy", np.zeros((0, 3)))
+    assert load_array(tmp_path, "none").shape == (0, 3)
 
 
 def test_half_written_artifacts_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ A message says where = what was found: what is allowed. What to do. For example
 `plays has shape [7, 4], expected [4, 7]. It looks transposed: pass plays.T.`
 """
 
+import errno
+from pathlib import Path
+
 
 class DeepcutsError(Exception):
     """Something a person can mend. The command line prints it as one line and leaves with `exit_code`."""
@@ -45,3 +48,13 @@ class QuarantineError(DeepcutsError):
     """The work is done and saved, but some inputs were set aside; the report names each with its reason."""
 
     exit_code = 7
+
+
+def explain_os_error(error: OSError, where: Path | str) -> ResourceError:
+    """An operating-system error as one that says what to do."""
+    short_write = error.errno is None and "requested and" in str(error)  # how NumPy tells it
+    if error.errno == errno.ENOSPC or short_write:
+        return ResourceError(f"{where}: the disk is full. Free some space and run the same command again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ResourceError(f"{where}: {error.strerror}. Check the permissions.")
+    return ResourceError(f"{where}: {error.strerror or error}.")

@@ -1,16 +1,22 @@
 """Folders that are whole or not there: written under another name, renamed when complete.
 
 Every artifact is a folder with `meta.json` beside its arrays. `meta.json` is written last and lists each
-file with its size, so a folder from which something was lost is noticed before it is read. Never pickle.
+file with its size and hash, so a folder from which something was lost or changed is noticed before it is read. Never
+pickle.
 
 meta.json: kind · version · fingerprint (of the content) · parents (fingerprints of what it was made from) ·
-settings (that made it) · shape · files. It holds no times or paths: equal content gives an equal folder.
+settings (that made it) · shape · lineage · files. It holds no times or paths: equal content gives an equal folder.
+
+One writer at a time: `writing` holds a lock beside the folder, which the system drops when the process ends, however it
+ends. Only writers clean up after a killed run; readers never change anything.
 """
 
-import errno
 import hashlib
 import json
+import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +25,25 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.errors import ArtifactError, ResourceError
+from deepcuts.errors import ArtifactError, explain_os_error
+from deepcuts.locks import alive, only_writer
 
 FORMAT_VERSION = 2
 META = "meta.json"
+VERIFIED_BYTES = 200_000_000  # artifacts up to this size are compared with their hashes whenever they are opened
+SECONDS_BETWEEN_RENAMES = 1.0  # a reader that finds no folder looks again for so long when a writer is about
+# How an artifact of each kind is made, for the message about folders of an older version.
+MADE_BY = {
+    "plays": "deepcuts data table (or the reader of your source)",
+    "split": "deepcuts data split",
+    "factors": "deepcuts factors",
+    "song-factors": "deepcuts predict songs",
+    "features": "deepcuts audio logmel (or the features you use)",
+    "words": "deepcuts audio words",
+    "encoder": "deepcuts predict fit",
+    "ranking": "deepcuts recommend",
+    "report": "deepcuts evaluate",
+}
 
 
 @dataclass(frozen=True)
@@ -42,30 +63,61 @@ class Meta:
 def writing(folder: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
     """A scratch folder that becomes `folder` when the block ends well, and vanishes when it does not.
 
+    A link to a folder stays a link: the folder it points to is replaced.
+
     Raises:
         ArtifactError: `folder` exists and is not a deepcuts artifact or one of another kind (never overwritten), or
-            overwrite=False.
+            overwrite=False; or another process is writing it.
         ResourceError: disk full or not writable; the old artifact stays.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     refuse_to_replace(folder, overwrite)
-    scratch = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        yield scratch
-        refuse_to_replace(folder, overwrite, kind_of(scratch))
-        _replace(scratch, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
         raise explain_os_error(error, folder) from error
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    with only_writer(folder):
+        scratch = folder.with_name(f".{folder.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+        try:
+            _recover(folder)
+            scratch.mkdir(parents=True)
+            yield scratch
+            refuse_to_replace(folder, overwrite, kind_of(scratch))
+            _replace(scratch, folder)
+        except OSError as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise explain_os_error(error, folder) from error
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+
+
+def recover(folder: Path) -> None:
+    """Clean up after killed writers of a folder, as the next writer would: for a stage that reads what it replaces."""
+    folder = folder.resolve()
+    if folder.with_name(f".{folder.name}.old").exists():
+        with only_writer(folder):
+            _recover(folder)
+
+
+def _recover(folder: Path) -> None:
+    """Clean up after killed writers; call it with the lock held.
+
+    Renames that were cut short are undone, and scratch folders of processes that are gone are removed.
+    """
+    old = folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.(\d+)-[0-9a-f]+\.partial")
+    for path in folder.parent.iterdir():
+        found = pattern.fullmatch(path.name)
+        if found and not alive(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def refuse_to_replace(folder: Path, overwrite: bool = True, kind: str | None = None) -> None:
     """Refuse to write over anything that is not one of our own artifacts, or is one of another kind than `kind`."""
+    folder = Path(folder).resolve()
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir() or not (folder / META).exists():
@@ -74,7 +126,7 @@ def refuse_to_replace(folder: Path, overwrite: bool = True, kind: str | None = N
         raise ArtifactError(f"{folder}: exists. Choose another -o, or remove it.")
     found = kind_of(folder)
     if kind is not None and found not in (None, kind):
-        raise ArtifactError(f"{folder}: holds {found}, and {kind} would take its place. Choose another -o.")
+        raise ArtifactError(f"{folder}: contains {found}; refusing to overwrite it with {kind}. Choose another -o.")
 
 
 def kind_of(folder: Path) -> str | None:
@@ -86,6 +138,7 @@ def kind_of(folder: Path) -> str | None:
 
 
 def _replace(scratch: Path, folder: Path) -> None:
+    """Put the new folder where the old one was; a kill between the renames is undone by the next writer."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -94,20 +147,10 @@ def _replace(scratch: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def explain_os_error(error: OSError, where: Path | str) -> ResourceError:
-    """An operating-system error as one that says what to do."""
-    short_write = error.errno is None and "requested and" in str(error)  # how NumPy tells it
-    if error.errno == errno.ENOSPC or short_write:
-        return ResourceError(f"{where}: the disk is full. Free some space and run the same command again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ResourceError(f"{where}: {error.strerror}. Check the permissions.")
-    return ResourceError(f"{where}: {error.strerror or error}.")
-
-
 def write_file(path: Path, content: bytes | str) -> None:
     """Write one file aside and rename it, so a reader sees the old content or the new, never half."""
     data = content.encode() if isinstance(content, str) else content
-    scratch = path.with_name(f".{path.name}.partial")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_bytes(data)
@@ -120,7 +163,7 @@ def write_file(path: Path, content: bytes | str) -> None:
 def write_meta(folder: Path, meta: Meta) -> None:
     """Write `meta.json`, the last file of an artifact."""
     files = {
-        str(path.relative_to(folder)): path.stat().st_size
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "hash": file_hash(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != META
     }
@@ -137,31 +180,66 @@ def write_meta(folder: Path, meta: Meta) -> None:
     write_file(folder / META, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_meta(folder: Path | str, kind: str | None = None) -> Meta:
-    """What a folder says about itself, after checking that it is whole.
+def file_hash(path: Path) -> str:
+    """A hash of the bytes of a file: 32 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def read_meta(folder: Path | str, kind: str | None = None, *, verify: bool | None = None) -> Meta:
+    """What a folder says about itself, after checking that it is whole and unchanged.
 
     Args:
         kind: the kind it must be, such as "plays"; None takes any.
+        verify: compare every file with its hash; None does so for artifacts of up to 200 MB. Sizes are always compared.
     Raises:
-        ArtifactError: no such folder, not an artifact, of another kind or version, or half-written.
+        ArtifactError: no such folder, not an artifact, of another kind or version, half-written or damaged.
     """
     folder = Path(folder)
-    old = folder.with_name(f".{folder.name}.old")
-    if not folder.exists() and old.exists():
-        old.rename(folder)  # a run was killed between the two renames of `_replace`
+    _wait_for_a_rename(folder)
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder. Make it first; the README's journey table says how.")
     content = _parse_meta(folder)
     if content["version"] != FORMAT_VERSION:
-        raise ArtifactError(f"{folder}: format version {content['version']}, expected {FORMAT_VERSION}. Make it again.")
-    if kind is not None and content["kind"] != kind:
-        raise ArtifactError(f"{folder}: holds {content['kind']}, expected {kind}. Check the order of folders.")
-    for name, size in content.pop("files").items():
+        how = MADE_BY.get(str(content["kind"]), "the command that made it")
+        raise ArtifactError(
+            f"{folder}: format version {content['version']}, expected {FORMAT_VERSION}. Make it again with {how}."
+        )
+    meta, files = _checked(folder, content)
+    if kind is not None and meta.kind != kind:
+        raise ArtifactError(f"{folder}: holds {meta.kind}, expected {kind}. Check the order of folders.")
+    _check_files(folder, files, verify)
+    return meta
+
+
+def _wait_for_a_rename(folder: Path) -> None:
+    """A writer renames twice; a reader between the two waits for the second."""
+    until = time.monotonic() + SECONDS_BETWEEN_RENAMES
+    while not folder.exists() and folder.with_name(f".{folder.name}.old").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    if not folder.exists() and folder.with_name(f".{folder.name}.old").exists():
+        raise ArtifactError(
+            f"{folder}: a run was killed while it replaced this folder. Run the same command again; "
+            "the next writer puts the old content back first."
+        )
+
+
+def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool | None) -> None:
+    total = sum(int(one["bytes"]) for one in files.values())
+    hashed = total <= VERIFIED_BYTES if verify is None else verify
+    for name, said in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            found = f"{path.stat().st_size} bytes" if path.is_file() else "nothing"
-            raise ArtifactError(f"{path}: found {found}, expected {size} bytes. Half-written: make it again.")
-    return Meta(**content)
+        try:
+            size = path.stat().st_size if path.is_file() else None
+            if size != said["bytes"]:
+                found = "nothing" if size is None else f"{size} bytes"
+                raise ArtifactError(
+                    f"{path}: found {found}, expected {said['bytes']} bytes. Half-written: make it again."
+                )
+            if hashed and file_hash(path) != said["hash"]:
+                raise ArtifactError(f"{path}: does not match its hash in {META}. Damaged: make the artifact again.")
+        except OSError as error:
+            raise explain_os_error(error, path) from error
 
 
 def _parse_meta(folder: Path) -> dict[str, Any]:
@@ -170,11 +248,46 @@ def _parse_meta(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder}: has no {META}, so it is half-written or not an artifact. Make it again.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: damaged. Make the artifact again.") from error
+    except OSError as error:
+        raise explain_os_error(error, path) from error
     if not isinstance(content, dict) or not set(content) >= {"kind", "version", "files"}:
         raise ArtifactError(f"{path}: not the meta.json of an artifact. Make the artifact again.")
     return content
+
+
+_META_TYPES: dict[str, type | tuple[type, ...]] = {
+    "kind": str,
+    "version": int,
+    "fingerprint": str,
+    "parents": dict,
+    "settings": dict,
+    "shape": dict,
+    "lineage": dict,
+    "files": dict,
+}
+
+
+def _checked(folder: Path, content: dict[str, Any]) -> tuple[Meta, dict[str, dict[str, Any]]]:
+    """Meta and files, when every key is known and of the right type."""
+    path = folder / META
+    for name, value in content.items():
+        if name not in _META_TYPES:
+            raise ArtifactError(f"{path}: unknown key {name!r}: allowed are {', '.join(_META_TYPES)}.")
+        if not isinstance(value, _META_TYPES[name]) or isinstance(value, bool):
+            raise ArtifactError(f"{path}: {name} = {str(value)[:60]!r} is of the wrong type. Make the artifact again.")
+    files = content.pop("files")
+    for name, said in files.items():
+        whole = isinstance(said, dict) and isinstance(said.get("bytes"), int) and isinstance(said.get("hash"), str)
+        if not whole or name.startswith("/") or ".." in Path(name).parts:
+            raise ArtifactError(f"{path}: files: {name!r} is not described as a file of this folder. Make it again.")
+    for name in ("parents", "shape"):
+        wanted: type = str if name == "parents" else int
+        wrong = [key for key, value in content.get(name, {}).items() if not isinstance(value, wanted)]
+        if wrong:
+            raise ArtifactError(f"{path}: {name}: {wrong[0]!r} is of the wrong type. Make the artifact again.")
+    return Meta(**content), files
 
 
 def fingerprint(*parts: np.ndarray | bytes | str) -> str:
@@ -203,9 +316,26 @@ def load_array(folder: Path, name: str, *, mapped: bool = False) -> np.ndarray:
     """
     path = Path(folder) / f"{name}.npy"
     try:
-        return np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
-    except (ValueError, OSError, EOFError) as error:
+        found = np.load(
+            path, allow_pickle=False, mmap_mode="r"
+        )  # mapped first: no memory for a shape that is not there
+        return found if mapped else np.array(found)
+    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+        if _is_empty_array(path):
+            return np.load(path, allow_pickle=False)
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
+
+
+def _is_empty_array(path: Path) -> bool:
+    """Whether the file holds an array without elements, which cannot be mapped."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            return 0 in shape and not dtype.hasobject
+    except (ValueError, OSError, EOFError, TypeError, SyntaxError):
+        return False
 
 
 def free_bytes(folder: Path) -> int:

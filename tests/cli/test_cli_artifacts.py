@@ -103,7 +103,7 @@ def test_a_split_does_not_take_the_place_of_its_own_plays(deepcuts, home, tmp_pa
     shutil.copytree(home / "world/plays", tmp_path / "plays")
     told = deepcuts("data", "split", tmp_path / "plays", "-o", tmp_path / "plays")
     assert told.code == 4
-    assert "holds plays, and split would take its place" in told.err
+    assert "contains plays; refusing to overwrite it with split" in told.err
     assert json.loads((tmp_path / "plays/meta.json").read_text())["kind"] == "plays"
 
 
@@ -112,7 +112,7 @@ def test_the_library_too_refuses_to_replace_another_kind(tmp_path) -> None:
         with writing(tmp_path / "out") as scratch:
             write_meta(scratch, Meta(kind))
     with (
-        pytest.raises(ArtifactError, match="holds plays, and split would take its place"),
+        pytest.raises(ArtifactError, match="contains plays; refusing to overwrite it with split"),
         writing(tmp_path / "out") as scratch,
     ):
         write_meta(scratch, Meta("split"))

@@ -44,7 +44,7 @@ def test_a_stopped_evaluation_goes_on_and_leaves_no_checkpoint(deepcuts, home, t
     done = stops_after(10**9)
     told = run("out")
     assert told.code == 0
-    assert "go on after" in told.err
+    assert "resuming after" in told.err
     assert len(done) == in_all - 5
     assert not (tmp_path / ".out.checkpoint").exists()
     assert read_report(tmp_path / "out") == read_report(tmp_path / "whole")

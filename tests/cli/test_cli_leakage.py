@@ -9,6 +9,7 @@ import pytest
 from deepcuts.artifacts import Factors, Features, Lineage, SongFactors, Vocabulary
 from deepcuts.evaluate.report import read_report
 from deepcuts.predict import LinearSettings, fit_encoder
+from deepcuts.store import file_hash
 
 SMALL = ("--set", "n_factors=6", "--set", "n_sweeps=3")
 
@@ -76,7 +77,10 @@ def test_a_split_edited_by_hand_is_refused(deepcuts, home, tmp_path) -> None:
     before = (split / "split.parquet").stat().st_size
     table.with_columns(role=pl.lit("test")).write_parquet(split / "split.parquet")
     meta = json.loads((split / "meta.json").read_text())
-    meta["files"]["split.parquet"] = (split / "split.parquet").stat().st_size
+    meta["files"]["split.parquet"] = {
+        "bytes": (split / "split.parquet").stat().st_size,
+        "hash": file_hash(split / "split.parquet"),
+    }
     assert before
     (split / "meta.json").write_text(json.dumps(meta))
     told = deepcuts("factors", home / "world/plays", "--split", split, "-o", tmp_path / "factors")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcuts.artifacts import Plays, Vocabulary
-from deepcuts.artifacts.plays import Numbered
+from deepcuts.artifacts.rows import Numbered
 from deepcuts.data.reading import blocks, decode_lines, make_tags, member_names, open_bytes, read_fields, read_lines
 from deepcuts.errors import InputError, ResourceError
 

@@ -18,7 +18,8 @@ from scipy import sparse
 from deepcuts.data import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
 from deepcuts.data import reading as reading_module
 from deepcuts.data import rows as rows_module
-from deepcuts.data.rows import Layout, _split_carefully, _split_fast, keep_good, unix_seconds
+from deepcuts.data.judge import keep_good, unix_seconds
+from deepcuts.data.rows import Layout, _split_carefully, _split_fast
 from deepcuts.errors import InputError, SettingError
 
 

@@ -79,7 +79,7 @@ def test_a_checkpoint_of_another_fit_is_passed_over_and_named(tmp_path, caplog, 
     wmf.fit(some_plays(), SETTINGS, checkpoint=tmp_path / "aside")
     with caplog.at_level(logging.WARNING):
         again = wmf.fit(some_plays(seed), settings, checkpoint=tmp_path / "aside")
-    assert f"other {named}. Begin anew" in caplog.text
+    assert f"other {named}; starting over" in caplog.text
     assert again.factors.fingerprint == wmf.fit(some_plays(seed), settings).factors.fingerprint
 
 

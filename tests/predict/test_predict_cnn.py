@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from deepcuts.artifacts import Features, SongFactors, Vocabulary
-from deepcuts.errors import ArtifactError, SettingError
+from deepcuts.errors import SettingError
 from deepcuts.predict import CnnSettings, LinearSettings, fit_encoder, load_encoder, predict_songs
 from deepcuts.predict import train as train_module
 from deepcuts.predict.losses import weighted_mse
@@ -124,11 +124,25 @@ def test_a_resumed_run_ends_with_the_same_weights_as_an_undisturbed_one(world, t
     assert same(set_of(undisturbed), set_of(again))
 
 
-def test_a_checkpoint_of_another_run_is_refused(world, tmp_path: Path):
+def test_a_checkpoint_of_another_run_is_named_and_training_starts_over(world, tmp_path: Path, caplog):
     features, factors = world
     fit_encoder("cnn", features, factors, SMALL, checkpoint=tmp_path / "run")
-    with pytest.raises(ArtifactError, match="other settings, songs or targets"):
-        fit_encoder("cnn", features, factors, dataclasses.replace(SMALL, seed=1), checkpoint=tmp_path / "run")
+    other = dataclasses.replace(SMALL, seed=1)
+    again = fit_encoder("cnn", features, factors, other, checkpoint=tmp_path / "run")
+    assert "other settings, songs or targets; starting over" in caplog.text
+    assert again.fingerprint == fit_encoder("cnn", features, factors, other).fingerprint
+
+
+def test_a_damaged_checkpoint_is_named_and_training_starts_over(world, tmp_path: Path, caplog):
+    features, factors = world
+    sound = fit_encoder("cnn", features, factors, SMALL, checkpoint=tmp_path / "run")
+    state = tmp_path / "run" / "state.safetensors"
+    data = bytearray(state.read_bytes())
+    data[-5] ^= 64
+    state.write_bytes(bytes(data))
+    again = fit_encoder("cnn", features, factors, SMALL, checkpoint=tmp_path / "run")
+    assert "starting over" in caplog.text
+    assert again.fingerprint == sound.fingerprint
 
 
 def test_other_seeds_give_other_weights_and_torchs_own_numbers_are_left_alone(world):

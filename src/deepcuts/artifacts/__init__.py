@@ -13,11 +13,13 @@
 Users come first in every matrix. `user` and `song` are positions; `user_id` and `song_id` the outside names.
 """
 
+from deepcuts.artifacts.bundle import Bundle
 from deepcuts.artifacts.factors import Factors
 from deepcuts.artifacts.features import Features
 from deepcuts.artifacts.lineage import CLEAN, JOINT, UNKNOWN, Lineage, derive, same_space
-from deepcuts.artifacts.plays import Events, Plays, complete_songs_table, plays_before
+from deepcuts.artifacts.plays import Plays, complete_songs_table, plays_before
 from deepcuts.artifacts.ranking import Ranking
+from deepcuts.artifacts.rows import Events
 from deepcuts.artifacts.song_factors import SongFactors
 from deepcuts.artifacts.split import ROLE_NAMES, TEST, TRAIN, VALIDATION, Split
 from deepcuts.artifacts.tags import Tags
@@ -32,6 +34,7 @@ __all__ = [
     "TRAIN",
     "UNKNOWN",
     "VALIDATION",
+    "Bundle",
     "Events",
     "Factors",
     "Features",

@@ -12,7 +12,10 @@ from deepcuts import store
 from deepcuts.artifacts.lineage import Lineage
 from deepcuts.artifacts.vocabulary import Vocabulary
 from deepcuts.checks import check_shape
+from deepcuts.errors import InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
+
+FRAMES_AT_ONCE = 2**16  # hashed at a time
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Features:
 
     def __post_init__(self) -> None:
         check_shape("starts", self.starts, [len(self.songs) + 1])
+        if int(self.starts[0]) != 0 or (np.diff(self.starts) < 0).any():
+            raise InputError("features: starts must ascend from 0. Make the features again.")
         check_shape("frames", self.frames, [int(self.starts[-1]), None])
 
     def __getitem__(self, song: int) -> np.ndarray:
@@ -66,13 +71,10 @@ class Features:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids, lengths, recipe and a sample of the numbers (the first and last frame of each song)."""
-        ends = (
-            self.frames[np.maximum(np.stack([self.starts[:-1], self.starts[1:] - 1]), 0).ravel()]
-            if len(self.songs)
-            else self.frames
-        )
-        return store.fingerprint(self.songs.fingerprint, self.starts.astype(np.int64), self.recipe, np.asarray(ends))
+        """A hash of ids, lengths, recipe and all numbers."""
+        digest = [store.fingerprint(np.asarray(self.frames[begin : begin + FRAMES_AT_ONCE]))
+                  for begin in range(0, len(self.frames), FRAMES_AT_ONCE)]  # fmt: skip
+        return store.fingerprint(self.songs.fingerprint, self.starts.astype(np.int64), self.recipe, *digest)
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all."""

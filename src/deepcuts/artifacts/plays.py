@@ -5,45 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from deepcuts import store
+from deepcuts.artifacts.rows import Events, Numbered, fits, same_form
 from deepcuts.artifacts.vocabulary import Vocabulary, composed, read_parquet
 from deepcuts.checks import check_same_length, check_shape
-from deepcuts.errors import InputError
+from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
 
 log = logging.getLogger(__name__)
 MOST_EXACT = 2**24  # float32 is exact for whole numbers up to here
-
-
-class Numbered(NamedTuple):
-    """A column of ids: row i has `names[numbers[i]]`. Names are distinct texts."""
-
-    names: pl.Series
-    numbers: np.ndarray
-
-
-class Events(NamedTuple):
-    """When each play happened: those of stored pair j are `time[start[j]:start[j + 1]]`, ascending.
-
-    start int64 [n_stored + 1] from 0; time int64 [n_events], unix seconds. Each play has a time, so pair j has
-    `counts.data[j]` of them.
-    """
-
-    start: np.ndarray
-    time: np.ndarray
-
-    def take(self, stored: np.ndarray) -> "Events":
-        """The events of some stored pairs [n], in the order given."""
-        n_each = np.diff(self.start)[stored]
-        start = np.concatenate([[0], np.cumsum(n_each)])
-        places = np.arange(start[-1]) + np.repeat(self.start[:-1][stored] - start[:-1], n_each)
-        return Events(start, self.time[places])
 
 
 @dataclass(frozen=True)
@@ -74,7 +50,7 @@ class Plays:
         _check_counts(self.counts.data, self._ids_of)
         if not (self.songs_table["song_id"] == self.songs.ids).all():
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
-        if self.events is not None and not _fits(self.events, self.counts):
+        if self.events is not None and not fits(self.events, self.counts):
             raise InputError("plays: the events do not fit the counts: expected the time of every play of every pair.")
 
     def _ids_of(self, stored: int) -> tuple[str, str]:
@@ -222,15 +198,44 @@ class Plays:
         """
         folder = Path(folder)
         meta = read_meta(folder, "plays")
-        table = read_parquet(folder / "songs.parquet")
+        table = read_parquet(folder / "songs.parquet", "song_id")
         users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
         parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
         first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
+        _check_rows(folder, *parts, first, len(users), len(songs))
+        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
         events = None
         if (folder / "event_time.npy").exists():
             events = Events(load_array(folder, "event_start"), load_array(folder, "event_time"))
+            if not fits(events, counts):
+                raise ArtifactError(f"{folder}/event_start.npy: does not fit the counts. Make the plays again.")
         return Plays(users, songs, counts, table, first, meta.settings, events)
+
+
+def _check_rows(
+    folder: Path,
+    count: np.ndarray,
+    song: np.ndarray,
+    user_start: np.ndarray,
+    first: np.ndarray | None,
+    n_users: int,
+    n_songs: int,
+) -> None:
+    """Refuse rows that point outside: everything later, compiled loops too, trusts them.
+
+    Raises:
+        ArtifactError: starts that do not ascend from 0 to the number of pairs, a song that is not there, other lengths.
+    """
+    n = len(count)
+    starts = user_start.ndim == 1 and len(user_start) == n_users + 1 and user_start[0] == 0 and user_start[-1] == n
+    if not starts or (np.diff(user_start) < 0).any():
+        raise ArtifactError(
+            f"{folder}/user_start.npy: does not ascend from 0 to {n} in {n_users} steps. Make it again."
+        )
+    if song.shape != (n,) or (n and not 0 <= int(song.min()) <= int(song.max()) < n_songs):
+        raise ArtifactError(f"{folder}/song.npy: expected {n} positions of {n_songs} songs. Make it again.")
+    if first is not None and first.shape != (n,):
+        raise ArtifactError(f"{folder}/first_played.npy: {len(first)} times for {n} pairs. Make it again.")
 
 
 def _check_counts(counts: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) -> None:
@@ -258,28 +263,6 @@ def _check_sums(exact: np.ndarray, kept: np.ndarray, ids_of: Callable[[int], tup
         )
 
 
-def _fits(events: Events, counts: sparse.csr_array) -> bool:
-    start, n = events.start, len(events.time)
-    whole = len(start) == counts.nnz + 1 and start[0] == 0 and start[-1] == n
-    return bool(whole and (np.diff(start) == counts.data).all())
-
-
-def same_form(ids: Sequence[str] | pl.Series | Numbered) -> tuple[Numbered, int]:
-    """Ids numbered, with those joined that differ only in Unicode form (NFC and NFD); and how many were joined."""
-    names, numbers = ids if isinstance(ids, Numbered) else _number(ids)
-    one_form = composed(names)
-    if one_form.equals(names) or one_form.n_unique() == len(one_form):
-        return Numbered(one_form, numbers), 0
-    distinct = one_form.unique(maintain_order=True)
-    found = Vocabulary(distinct, "id").find(one_form) if not (distinct == "").any() else _ranks(one_form, distinct)
-    return Numbered(distinct, found.astype(np.int32)[numbers]), len(one_form) - len(distinct)
-
-
-def _ranks(ids: pl.Series, distinct: pl.Series) -> np.ndarray:
-    places = {name: i for i, name in enumerate(distinct.to_list())}
-    return np.array([places[name] for name in ids.to_list()], dtype=np.int64)
-
-
 def _encode(ids: Sequence[str] | pl.Series | Numbered, noun: str) -> tuple[Vocabulary, np.ndarray]:
     """The distinct ids in order, and for each row [n_rows] the position of its id, int32."""
     (names, numbers), n_joined = same_form(ids)
@@ -292,20 +275,6 @@ def _encode(ids: Sequence[str] | pl.Series | Numbered, noun: str) -> tuple[Vocab
     position = np.zeros(len(names), dtype=np.int32)
     position[place] = np.arange(len(place), dtype=np.int32)
     return Vocabulary(names.gather(place), noun), position[numbers]
-
-
-def _number(ids: Sequence[str] | pl.Series) -> Numbered:
-    """The distinct ids, and the number of each row's. Categories have numbers too, but not dense ones."""
-    series = ids if isinstance(ids, pl.Series) else pl.Series(values=ids, dtype=pl.String)
-    if series.dtype != pl.Categorical:
-        series = series.cast(pl.String).cast(pl.Categorical)
-    categories = series.to_physical().to_numpy()
-    last_row = np.full(int(categories.max()) + 1 if len(categories) else 0, -1)
-    last_row[categories] = np.arange(len(categories))
-    there = np.flatnonzero(last_row >= 0)
-    dense = np.zeros(len(last_row), dtype=np.int32)
-    dense[there] = np.arange(len(there), dtype=np.int32)
-    return Numbered(series.gather(last_row[there]).cast(pl.String), dense[categories])
 
 
 def _place_rows(

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 from scipy import sparse
 
 from deepcuts import store
 from deepcuts.artifacts.vocabulary import Vocabulary
 from deepcuts.checks import check_shape
+from deepcuts.errors import ArtifactError
 from deepcuts.store import Meta, read_meta, write_meta, writing
 
 
@@ -26,6 +29,13 @@ class Tags:
     def __post_init__(self) -> None:
         check_shape("tags", self.weights, [len(self.songs), len(self.tags)])
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of ids and weights."""
+        w = self.weights
+        arrays = (w.indptr.astype(np.int64), w.indices.astype(np.int64), w.data)
+        return store.fingerprint(self.songs.fingerprint, self.tags.fingerprint, *arrays)
+
     def save(self, folder: Path | str) -> None:
         """Write a tidy `tags.parquet` (song_id, tag_id, weight) with the two vocabularies."""
         rows = self.weights.tocoo()
@@ -36,7 +46,7 @@ class Tags:
             shape = {"n_songs": len(self.songs), "n_tags": len(self.tags), "n_weights": int(rows.nnz)}
             write_meta(
                 scratch,
-                Meta("tags", store.fingerprint(self.songs.fingerprint, self.tags.fingerprint), shape=shape),
+                Meta("tags", self.fingerprint, shape=shape),
             )
 
     @staticmethod
@@ -44,5 +54,8 @@ class Tags:
         """Read the folder."""
         folder = Path(folder)
         read_meta(folder, "tags")
-        weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
+        try:
+            weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
+        except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
+            raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
         return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)

@@ -98,25 +98,29 @@ class Vocabulary:
         Raises:
             ArtifactError: damaged, without its column, or an id is there twice.
         """
-        table, column = read_parquet(folder / f"{name}.parquet"), f"{noun}_id"
-        if column not in table.columns:
-            raise ArtifactError(f"{folder / name}.parquet: no column {column!r}. Make the artifact again.")
+        column = f"{noun}_id"
         try:
-            return Vocabulary(table[column], noun)
+            return Vocabulary(read_parquet(folder / f"{name}.parquet", column)[column], noun)
         except InputError as error:
             raise ArtifactError(f"{folder / name}.parquet: {error} Make the artifact again.") from error
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
+def read_parquet(path: Path, *columns: str) -> pl.DataFrame:
     """Read a parquet file of an artifact.
 
+    Args:
+        columns: that it must have.
     Raises:
-        ArtifactError: damaged.
+        ArtifactError: damaged, or a column is missing.
     """
     try:
-        return pl.read_parquet(path)
+        table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ArtifactError(f"{path}: has no column {missing[0]!r}. Make the artifact again.")
+    return table
 
 
 def composed(ids: pl.Series) -> pl.Series:

@@ -123,6 +123,7 @@ def extract(
     _check_call(kind, settings, maker.settings, jobs)
     plan = plan_files(source, maker.suffixes, table, ids)
     recipe = Features(Vocabulary([]), np.zeros((0, 1)), np.zeros(1, np.int64), kind, recipe_settings(settings))
+    store.recover(out)
     old = _open_old(out, recipe, overwrite)
     shelf = Shelf(out.with_name(f".{out.name}.work"), recipe.recipe)
     for content_hash, held in _known_of(out, old).items():

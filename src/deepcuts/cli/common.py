@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +16,7 @@ from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
 from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.errors import InputError, SettingError
+from deepcuts.locks import only_run
 
 S = TypeVar("S")
 
@@ -72,9 +74,19 @@ def one_of(option: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def clear(checkpoint: Path) -> None:
-    """Remove a checkpoint that is no longer needed."""
-    shutil.rmtree(checkpoint, ignore_errors=True)
+@contextmanager
+def checkpoint_of(output: Path) -> Iterator[Path]:
+    """Where a long stage keeps its checkpoint; removed when the stage ends well. One run at a time writes `output`.
+
+    Raises:
+        ArtifactError: another process is writing `output`.
+    """
+    output = output.resolve()
+    checkpoint = output.with_name(f".{output.name}.checkpoint")
+    with only_run(output):
+        yield checkpoint
+        for folder in output.parent.glob(f".{output.name}.checkpoint*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split
-from deepcuts.cli.common import Json, Out, Set, Toml, clear, print_json, say, settings_of
+from deepcuts.cli.common import Json, Out, Set, Toml, checkpoint_of, print_json, say, settings_of
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings
 from deepcuts.store import refuse_to_replace
@@ -39,11 +39,10 @@ def evaluate_systems(
     all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)
     predicted = {name: SongFactors.load(folder) for name, folder in folders_of(systems).items()}
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
-    checkpoint = output.with_name(f".{output.name}.checkpoint")
-    trial = run_trial(all_plays, chosen, observed, predicted, settings, truth=truth, checkpoint=checkpoint)
     title = "Songs nobody has played"
-    content = write_report(trial.evaluation, output, audit=trial.audit, title=title, about=trial.about)
-    clear(checkpoint)
+    with checkpoint_of(output) as checkpoint:
+        trial = run_trial(all_plays, chosen, observed, predicted, settings, truth=truth, checkpoint=checkpoint)
+        content = write_report(trial.evaluation, output, audit=trial.audit, title=title, about=trial.about)
     if as_json:
         print_json(content)
     else:

@@ -7,7 +7,7 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Plays, Split
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, one_of, say, settings_of
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, checkpoint_of, one_of, say, settings_of
 from deepcuts.errors import SettingError
 from deepcuts.factors import WmfSettings, fit_sizes
 from deepcuts.store import refuse_to_replace, write_file
@@ -39,14 +39,11 @@ def factors(
     if split is not None and protocol == "clean":
         counts = Split.load(split).learning_plays(counts)
     settings = settings_of(WmfSettings, toml, assignments, "factors")
-    checkpoint = output.with_name(f".{output.name}.checkpoint")
     numbers = [settings.n_factors] if sizes is None else whole_numbers("--sizes", sizes)
-    made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol)
-    made.factors.save(output)
-    history = pl.DataFrame(made.history)
-    write_file(output / "history.csv", history.write_csv())
-    for number in numbers:
-        clear(checkpoint.with_name(f"{checkpoint.name}-{number}"))
+    with checkpoint_of(output) as checkpoint:
+        made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol)
+        made.factors.save(output)
+    write_file(output / "history.csv", pl.DataFrame(made.history).write_csv())
     say(
         f"{output}: {len(counts.users):,} users, {len(counts.songs):,} songs, {made.factors.n_factors} factors; "
         f"objective {made.history[0]['objective']:.5g} → {made.history[-1]['objective']:.5g}"

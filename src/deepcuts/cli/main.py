@@ -20,6 +20,7 @@ from deepcuts.cli import (
     experiment,
     explore,
     factors,
+    model,
     predict,
     recommend,
     reproduce,
@@ -44,6 +45,11 @@ app.add_typer(predict.app, name="predict")
 app.command("recommend")(recommend.recommend_songs)
 app.command("similar")(recommend.similar)
 app.command("evaluate")(evaluate.evaluate_systems)
+app.command("bundle")(model.bundle)
+app.command("for-user")(model.for_user)
+app.command("audience")(model.audience)
+app.command("playlist")(model.playlist)
+app.command("place")(model.place)
 app.add_typer(explore.app, name="explore")
 app.add_typer(experiment.app, name="experiment")
 app.command("reproduce")(reproduce.reproduce)

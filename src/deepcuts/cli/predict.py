@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, SongFactors, Split, Vocabulary
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, clear, is_set, one_of, say, settings_of
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, checkpoint_of, is_set, one_of, say, settings_of
 from deepcuts.cli.settings import ENCODER_NAMES
 from deepcuts.store import refuse_to_replace
 
@@ -50,19 +50,12 @@ def fit(
         validation = validation_songs(chosen, observed)
         if not len(chosen.members(VALIDATION)) and not is_set("validation", toml, assignments, encoder):
             settings = learns_from_all(settings)
-    checkpoint = output.with_name(f".{output.name}.checkpoint")
     heard = Features.load(features)
-    made = fit_encoder(
-        encoder,
-        heard,
-        observed,
-        settings,
-        validation=validation,
-        checkpoint=checkpoint,
-        plays=counts,
-    )
-    made.save(output)
-    clear(checkpoint)
+    with checkpoint_of(output) as checkpoint:
+        made = fit_encoder(
+            encoder, heard, observed, settings, validation=validation, checkpoint=checkpoint, plays=counts
+        )
+        made.save(output)
     n_heard = int((observed.songs.songs.find(heard.songs.ids) >= 0).sum())
     say(f"{output}: {encoder}, {made.origin.n_factors} factors: heard {n_heard:,} songs; factors from "
         f"{len(made.origin.lineage.learned_from or ()):,} songs")  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from deepcuts.checks import did_you_mean
-from deepcuts.data.rows import ARTIST
+from deepcuts.data.judge import ARTIST
 from deepcuts.data.sniff import Sniffed, ask_for_names, looks_like_time, plain_name
 from deepcuts.errors import InputError
 

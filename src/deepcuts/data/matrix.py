@@ -1,6 +1,8 @@
 """Plays from a SciPy sparse matrix and its files of ids."""
 
 import dataclasses
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,7 @@ def _load_npz(path: Path) -> sparse.csr_array:
     with open_bytes(path) as stream:
         try:
             return sparse.csr_array(sparse.load_npz(stream))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a matrix of scipy.sparse.save_npz ({error}). Save it again.") from error
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from deepcuts.data.archives import what_is
+from deepcuts.data.kinds import what_is
 from deepcuts.data.reading import LONGEST_LINE, decode_lines, last_line_end, split_cells, strip_mark
 from deepcuts.errors import InputError
 

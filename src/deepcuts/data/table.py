@@ -23,8 +23,9 @@ from deepcuts.data.columns import (
     name_columns,
     refuse_id_dtypes,
 )
+from deepcuts.data.judge import RESERVED, judge, keep_good, number_rows
 from deepcuts.data.reading import LONGEST_LINE, Reading
-from deepcuts.data.rows import RESERVED, Layout, Numbers, judge, keep_good, number_rows, plays_from_rows, rows_of
+from deepcuts.data.rows import Layout, Numbers, plays_from_rows, rows_of
 from deepcuts.data.sniff import Sniffed, sniff
 from deepcuts.errors import InputError
 

@@ -53,18 +53,18 @@ def read_checkpoint(folder: Path, inputs: Mapping[str, str], settings: Mapping[s
     Whatever is passed over is named in the log, for it will be written over.
     """
     try:
-        meta = read_meta(folder, KIND)
+        meta = read_meta(folder, KIND, verify=True)
         tallies = [_load(folder, place) for place in range(meta.shape["n_systems"])]
     except ArtifactError as error:
         if folder.exists():
-            log.warning("begin anew: %s", error)
+            log.warning("starting over: %s", error)
         return []
     differing = [name for name in settings if meta.settings.get(name) != settings[name]]
     differing += [name for name in sorted({*inputs, *meta.parents}) if meta.parents.get(name) != inputs.get(name)]
     if differing:
-        log.warning("%s: a checkpoint of an evaluation with other %s. Begin anew.", folder, ", ".join(differing))
+        log.warning("%s: the checkpoint was written with other %s; starting over.", folder, ", ".join(differing))
         return []
-    log.info("%s: go on after %d users of system %d", folder, tallies[-1].n_done, len(tallies))
+    log.info("%s: resuming after %d users of system %d", folder, tallies[-1].n_done, len(tallies))
     return tallies
 
 

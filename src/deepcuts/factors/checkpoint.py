@@ -69,12 +69,12 @@ def read_checkpoint(
         n_sweeps: how long this fit shall go on; a checkpoint beyond that cannot be gone back from.
     """
     try:
-        meta = read_meta(folder, KIND)
+        meta = read_meta(folder, KIND, verify=True)
         X, Y = load_array(folder, "user_factors"), load_array(folder, "song_factors")
         history: list[HalfSweep] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     except ArtifactError as error:
         if folder.exists():
-            log.warning("begin anew: %s", error)
+            log.warning("starting over: %s", error)
         return None
     differing = [name for name in settings if meta.settings.get(name) != settings[name]]
     if meta.shape["n_sweeps"] > n_sweeps:
@@ -82,7 +82,7 @@ def read_checkpoint(
     if meta.parents.get("plays") != plays:
         differing.append("plays")
     if differing:
-        log.warning("%s: a checkpoint of a fit with other %s. Begin anew.", folder, ", ".join(differing))
+        log.warning("%s: the checkpoint was written with other %s; starting over.", folder, ", ".join(differing))
         return None
-    log.info("%s: go on after sweep %d", folder, meta.shape["n_sweeps"])
+    log.info("%s: resuming after sweep %d", folder, meta.shape["n_sweeps"])
     return X, Y, history

@@ -6,12 +6,14 @@ runs otherwise. DEEPCUTS_KERNEL=numpy forces the twins; =c refuses to run withou
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -91,10 +93,40 @@ def n_cores() -> int:
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread: its threads wait for each other, so one busy neighbour holds up all; ours do not.
 
-    It also makes the bits independent of the number of threads.
+    It also makes the bits independent of the number of threads. The hold is counted: the first of several concurrent
+    callers takes it, the last gives it back, so BLAS is never left at one thread.
     """
-    with _libraries().limit(limits=1, user_api="blas"):
+    _blas_hold.enter()
+    try:
         yield
+    finally:
+        _blas_hold.leave()
+
+
+class _BlasHold:
+    """One hold on BLAS for all callers in the process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_callers = 0
+        self.limiter: Any = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.n_callers == 0:
+                self.limiter = _libraries().limit(limits=1, user_api="blas")
+                self.limiter.__enter__()
+            self.n_callers += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_callers -= 1
+            if self.n_callers == 0:
+                self.limiter.__exit__(None, None, None)
+                self.limiter = None
+
+
+_blas_hold = _BlasHold()
 
 
 @cache

@@ -3,6 +3,7 @@
 Random numbers need no state here: each epoch draws from its own stream (seed, epoch).
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from deepcuts import store
 from deepcuts.errors import ArtifactError
 from deepcuts.predict.encoder import read_arrays
 from deepcuts.store import Meta, read_meta, write_meta, writing
+
+log = logging.getLogger(__name__)
 
 STATE = "state.safetensors"
 
@@ -54,19 +57,20 @@ def save_course(
 
 
 def load_course(folder: Path, key: str, network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Course:
-    """Put network and optimiser where the checkpoint stands; a fresh course when there is none.
+    """Put network and optimiser where the checkpoint stands; a fresh course when there is none that fits.
 
-    Raises:
-        ArtifactError: the checkpoint is damaged, or of a run with other settings or data.
+    A checkpoint that is damaged, or of a run with other settings or data, is named in the log and written over.
     """
     if not folder.exists() or not any(folder.iterdir()):
         return Course()
-    meta = read_meta(folder, "checkpoint")
+    try:
+        meta = read_meta(folder, "checkpoint", verify=True)
+    except ArtifactError as error:
+        log.warning("starting over: %s", error)
+        return Course()
     if meta.parents.get("run") != key:
-        raise ArtifactError(
-            f"{folder}: a checkpoint of a run with other settings, songs or targets. "
-            "Remove it, or choose another folder."
-        )
+        log.warning("%s: the checkpoint was written with other settings, songs or targets; starting over.", folder)
+        return Course()
     tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     network.load_state_dict(under(tensors, "network."))
     state: dict[int, dict[str, torch.Tensor]] = {}

@@ -1,5 +1,6 @@
 """What every encoder is: a learned map from how a song sounds to latent factors, saved as plain arrays."""
 
+import errno
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -102,7 +103,7 @@ class Encoder(ABC):
         }
         shape = {"n_factors": origin.n_factors, "n_channels": origin.n_channels}
         with writing(folder) as scratch:
-            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, scratch / WEIGHTS)
+            write_arrays(arrays, scratch / WEIGHTS)
             record = origin.lineage.save(scratch)
             parents = origin.lineage.parents
             write_meta(scratch, Meta("encoder", self.fingerprint, parents, settings, shape, lineage=record))
@@ -129,6 +130,19 @@ def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str
         lineage=Lineage.load(folder, meta.lineage, meta.parents),
     )
     return origin, arrays, meta.fingerprint
+
+
+def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: the disk is full, as any other file would say.
+    """
+    try:
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
+    except SafetensorError as error:
+        full = "os error 28" in str(error) or "No space" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

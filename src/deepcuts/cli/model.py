@@ -1,0 +1,172 @@
+"""`deepcuts bundle` makes one portable model; `for-user`, `audience`, `playlist` and `place` ask it."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from deepcuts.artifacts import Bundle, Factors, Features, Plays, SongFactors, Split
+from deepcuts.audio import FEATURES
+from deepcuts.audio.extract import extract
+from deepcuts.cli.common import Json, Out, one_of, print_table, read_columns, say
+from deepcuts.errors import InputError, SettingError
+from deepcuts.recommend import Filters, Recommender
+from deepcuts.recommend.topk import WHICH
+from deepcuts.store import refuse_to_replace
+
+Model = Annotated[Path, typer.Argument(help="A model, from `deepcuts bundle`.")]
+Number = Annotated[int, typer.Option("-k", min=1, help="How many.")]
+PerArtist = Annotated[int | None, typer.Option("--per-artist", min=1, help="At most so many songs of an artist.")]
+
+
+def bundle(
+    factors: Annotated[Path, typer.Argument(help="Factors of users and songs.")],
+    output: Out,
+    predicted: Annotated[
+        Path | None, typer.Option("--predicted", help="Factors of songs, predicted from sound: adds the cold songs.")
+    ] = None,
+    plays: Annotated[
+        Path | None, typer.Option("--plays", help="Plays: what users have played, and the names of songs.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="The split the factors were learned under: hidden plays stay out.")
+    ] = None,
+    encoder: Annotated[Path | None, typer.Option("--encoder", help="The encoder: the model hears new songs.")] = None,
+    songs: Annotated[
+        Path | None, typer.Option("--songs", help="Table of song_id and title, artist, album, file, ...")
+    ] = None,
+) -> None:
+    """Put everything an answer needs into one folder that can be handed on: a model."""
+    refuse_to_replace(output, kind="bundle")
+    observed = Factors.load(factors)
+    counts = Plays.load(plays) if plays is not None else None
+    table, mark = counts.songs_table if counts is not None else None, ""
+    if split is not None:
+        chosen = Split.load(split)
+        mark = chosen.fingerprint
+        counts = chosen.learning_plays(counts) if counts is not None else None
+    if songs is not None:
+        table = read_columns(songs, "song_id")
+    made = Bundle.of(
+        observed,
+        SongFactors.load(predicted) if predicted is not None else None,
+        counts,
+        songs_table=table,
+        encoder=encoder,
+        card=card_of(observed, encoder),
+        split=mark,
+    )
+    made.save(output)
+    n_cold = int((made.songs.n_listeners == 0).sum()) if made.songs.n_listeners is not None else 0
+    say(f"{output}: {len(made.users):,} users, {len(made.songs):,} songs, {n_cold:,} of them never played")
+    say(f"Ask it: deepcuts for-user {output} {made.users.users[0]}")
+
+
+def card_of(observed: Factors, encoder: Path | None) -> dict[str, Any]:
+    """What the model says of itself."""
+    return {
+        "what": "Weighted matrix factorisation of plays, and an encoder from sound to its factors.",
+        "protocol": observed.lineage.protocol,
+        "space": observed.lineage.space,
+        "factorisation": dict(observed.settings),
+        "hears_new_songs": encoder is not None,
+        "pretrained_on": list(observed.lineage.pretrained_on),
+    }
+
+
+def for_user(
+    model: Model,
+    users: Annotated[list[str] | None, typer.Argument(help="User ids.")] = None,
+    liked: Annotated[list[str] | None, typer.Option("--like", help="A song id somebody new likes; repeat.")] = None,
+    disliked: Annotated[list[str] | None, typer.Option("--dislike", help="A song id they dislike; repeat.")] = None,
+    k: Number = 20,
+    which: Annotated[str, typer.Option("--which", help="cold (never played), warm or both.")] = "both",
+    per_artist: PerArtist = None,
+    deeper: Annotated[float, typer.Option(min=0, help="How strongly popular songs are held back; 0 not at all.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Songs for known users, or for somebody new who likes and dislikes a few songs."""
+    if bool(users) == bool(liked or disliked):
+        raise SettingError("for-user: name user ids, or songs with --like and --dislike: one of the two.")
+    answers = Recommender(Bundle.load(model))
+    filters = Filters(per_artist=per_artist, deeper=deeper)
+    history = {**dict.fromkeys(liked or [], 1.0), **dict.fromkeys(disliked or [], -1.0)}
+    table = answers.recommend(users or history, k, which=one_of("--which", which, WHICH), filters=filters)
+    tell_methods(table, users or [])
+    print_table(table, as_json)
+
+
+def tell_methods(table: pl.DataFrame, users: list[str]) -> None:
+    """Say who was served by taste in the content space, and who could not be served."""
+    served = table.filter(pl.col("method") == "content")["user_id"].unique(maintain_order=True).to_list()
+    if served:
+        say(f"{', '.join(served[:5])}: served from the sound of the songs alone (the factors say nothing of them)")
+    missing = [user for user in users if user not in set(table["user_id"].to_list())]
+    if missing:
+        say(f"{', '.join(missing[:5])}: no list, because the model knows no plays of them or no songs are left")
+
+
+def audience(
+    model: Model,
+    song: Annotated[str, typer.Argument(help="A song id of the model, or a sound file nobody has heard yet.")],
+    k: Number = 20,
+    as_json: Json = False,
+) -> None:
+    """The listeners most likely to care for a song, with the artists they play most."""
+    held = Bundle.load(model)
+    if song in held.songs.songs or not Path(song).is_file():
+        print_table(Recommender(held).audience(song, k), as_json)
+        return
+    answers = Recommender(held, hearer(held))
+    print_table(answers.audience(answers.place(Path(song), 1)[0].vectors[0], k), as_json)
+
+
+def playlist(
+    model: Model,
+    seeds: Annotated[list[str], typer.Argument(help="Song ids to start from.")],
+    k: Number = 25,
+    per_artist: PerArtist = 3,
+    as_json: Json = False,
+) -> None:
+    """A playlist around a few songs: the seeds first, artists spaced, no second copies."""
+    table = Recommender(Bundle.load(model)).playlist(seeds, k, filters=Filters(per_artist=per_artist))
+    print_table(table, as_json)
+
+
+def place(
+    model: Model,
+    sound: Annotated[Path, typer.Argument(help="A sound file.")],
+    k: Number = 10,
+    as_json: Json = False,
+) -> None:
+    """Hear a new song and list the known songs that the same people would play."""
+    held = Bundle.load(model)
+    print_table(Recommender(held, hearer(held)).place(sound, k)[1], as_json)
+
+
+def hearer(model: Bundle) -> Callable[[Path], SongFactors] | None:
+    """A function from one sound file to its predicted factors, by the encoder of a model and its feature recipe."""
+    if model.encoder is None:
+        return None
+    from deepcuts.predict import load_encoder, predict_songs  # torch takes seconds to load
+
+    encoder = load_encoder(model.encoder)
+    kind = encoder.origin.feature_kind
+    if kind not in FEATURES:
+        raise InputError(f"the encoder learned from {kind!r} features, which are not made from sound files.")
+    names = {field.name for field in dataclasses.fields(FEATURES[kind].settings)}
+    recipe = {name: value for name, value in encoder.origin.feature_settings.items() if name in names}
+    settings = FEATURES[kind].settings(**recipe)
+
+    def hear(path: Path) -> SongFactors:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file.")
+        with tempfile.TemporaryDirectory() as scratch:
+            extract([path], kind, settings, Path(scratch) / "features", jobs=1)
+            return predict_songs(encoder, Features.load(Path(scratch) / "features"))
+
+    return hear
