@@ -108,4 +108,4 @@ def test_a_group_table_without_its_columns_is_refused(deepcuts, home, tmp_path) 
         "data", "split", home / "world/plays", "-o", tmp_path / "split", "--groups", tmp_path / "groups.csv"
     )
     assert told.code == 3
-    assert "groups.csv: no column 'group'. Did you mean 'grup'?" in told.err
+    assert "groups.csv: no column 'group'; the columns are 'song_id', 'grup'. Did you mean 'grup'?" in told.err

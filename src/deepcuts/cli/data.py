@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
-from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
 from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import refuse_to_replace, write_file
@@ -129,11 +129,14 @@ def split(
     """Choose which songs nobody is supposed to have played (by=song, artist, time or list)."""
     refuse_to_replace(output, kind="split")
     counts = Plays.load(plays)
+    mine, theirs = for_side_tables(SplitSettings, assignments)
+    if theirs and not (test_songs or groups):
+        mine += theirs  # no table to read: refused as unknown settings of a split
     made = make_split(
         counts,
-        settings_of(SplitSettings, toml, assignments, "split"),
-        test_songs=read_columns(test_songs, "song_id")["song_id"].to_list() if test_songs else None,
-        groups=read_columns(groups, "song_id", "group") if groups else None,
+        settings_of(SplitSettings, toml, mine, "split"),
+        test_songs=read_columns(test_songs, "song_id", assignments=theirs)["song_id"].to_list() if test_songs else None,
+        groups=read_columns(groups, "song_id", "group", assignments=theirs) if groups else None,
         only=Features.load(only).songs.ids.to_list() if only else None,
     )
     made.save(output)

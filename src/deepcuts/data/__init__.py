@@ -20,6 +20,7 @@ from deepcuts.data.msdfiles import (
     read_unique_tracks,
 )
 from deepcuts.data.reading import Reading, make_tags
+from deepcuts.data.sidetable import SideSettings, read_side_table
 from deepcuts.data.split import SplitSettings, folds, make_split
 from deepcuts.data.table import EventSettings, TableSettings, read_events, read_table
 
@@ -38,6 +39,7 @@ __all__ = [
     "MatrixSettings",
     "MsdSettings",
     "Reading",
+    "SideSettings",
     "SplitSettings",
     "TableSettings",
     "folds",
@@ -53,6 +55,7 @@ __all__ = [
     "read_matrix",
     "read_mismatches",
     "read_msd",
+    "read_side_table",
     "read_song_tracks",
     "read_table",
     "read_track_metadata",
