@@ -98,7 +98,7 @@ def test_unknown_ids_are_named_with_a_near_miss() -> None:
 
 
 def test_ids_must_be_unique_and_present() -> None:
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="appears more than once"):
         Vocabulary(["a", "a"])
     with pytest.raises(InputError, match="user id is empty"):
         Vocabulary(["a", ""], "user")

@@ -19,7 +19,7 @@ GOOD = "user,song,plays\nann,one,2\nbob,one,1\nann,two,3\n"
         ("user,song,plays\nann,one,0\n", "Leave unplayed songs out"),
         ("user,song,plays\nann,one\n", "plays.csv:2: 2 columns, expected 3"),
         ("user,song,plays\n,one,2\n", "plays.csv:2: the user id is empty"),
-        ("user,song,plays\n", "there is not one row. Check the file"),
+        ("user,song,plays\n", "contains no rows. Check the file"),
         ("", "the file is empty"),
         ("user,song,track_id,plays\nann,one,T1,2\n", "both 'song' and 'track_id' may be the song. Choose with --set"),
     ],
@@ -68,7 +68,7 @@ def test_a_missing_file_and_a_folder_are_told_apart(deepcuts, tmp_path) -> None:
     assert (told.code, told.err) == (3, f"error: {tmp_path}/none.csv: no such file. Check the name.\n")
     told = deepcuts("data", "table", tmp_path, "-o", tmp_path / "plays")
     assert told.code == 3
-    assert "is a folder, expected a file" in told.err
+    assert "a folder of no files" in told.err
 
 
 def test_an_archive_cut_short_is_named(deepcuts, tmp_path) -> None:
@@ -108,4 +108,4 @@ def test_a_group_table_without_its_columns_is_refused(deepcuts, home, tmp_path) 
         "data", "split", home / "world/plays", "-o", tmp_path / "split", "--groups", tmp_path / "groups.csv"
     )
     assert told.code == 3
-    assert "groups.csv: no column 'group'. Did you mean 'grup'?" in told.err
+    assert "groups.csv: no column 'group'; the columns are 'song_id', 'grup'. Did you mean 'grup'?" in told.err

@@ -80,7 +80,7 @@ def test_a_table_of_groups_may_be_given_instead_of_a_column():
     for seed in range(10):
         split = make_split(plays_of(12), SplitSettings(by="song", test=0.4, seed=seed), groups=groups)
         assert len(set(split.roles[:3].tolist())) == 1
-    with pytest.raises(InputError, match="song 's000' stands in two groups"):
+    with pytest.raises(InputError, match="song 's000' is in two groups"):
         make_split(plays_of(12), SplitSettings(), groups=pl.DataFrame({"song_id": ["s000"] * 2, "group": [1, 2]}))
     with pytest.raises(InputError, match="groups: no column 'group'"):
         make_split(plays_of(12), SplitSettings(), groups=pl.DataFrame({"song_id": ["s000"]}))

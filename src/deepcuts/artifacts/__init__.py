@@ -19,6 +19,7 @@ from deepcuts.artifacts.features import Features
 from deepcuts.artifacts.lineage import CLEAN, JOINT, UNKNOWN, Lineage, derive, same_space
 from deepcuts.artifacts.plays import Plays, complete_songs_table, plays_before
 from deepcuts.artifacts.ranking import Ranking
+from deepcuts.artifacts.rows import Events
 from deepcuts.artifacts.song_factors import SongFactors
 from deepcuts.artifacts.split import ROLE_NAMES, TEST, TRAIN, VALIDATION, Split
 from deepcuts.artifacts.tags import Tags
@@ -34,6 +35,7 @@ __all__ = [
     "UNKNOWN",
     "VALIDATION",
     "Bundle",
+    "Events",
     "Factors",
     "Features",
     "Lineage",

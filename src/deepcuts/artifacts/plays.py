@@ -1,27 +1,25 @@
 """Who played what, how often."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from deepcuts import store
-from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
+from deepcuts.artifacts.rows import Events, Numbered, fits, same_form
+from deepcuts.artifacts.vocabulary import Vocabulary, composed, read_parquet
 from deepcuts.checks import check_same_length, check_shape
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
 
-
-class Numbered(NamedTuple):
-    """A column of ids: row i has `names[numbers[i]]`. Names are distinct texts."""
-
-    names: pl.Series
-    numbers: np.ndarray
+log = logging.getLogger(__name__)
+MOST_EXACT = 2**24  # float32 is exact for whole numbers up to here
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Plays:
         songs_table: one row a song in order, `song_id` first, then whatever the source says (artist, title, ...).
         first_played: unix seconds int64 [n_stored], aligned with `counts.data`; None when the source has no time.
         settings: how it was read.
+        events: the time of every play; None when the source has counts only, or no times.
     """
 
     users: Vocabulary
@@ -42,6 +41,7 @@ class Plays:
     songs_table: pl.DataFrame
     first_played: np.ndarray | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    events: Events | None = None
 
     def __post_init__(self) -> None:
         check_shape("plays", self.counts, [len(self.users), len(self.songs)])
@@ -50,6 +50,8 @@ class Plays:
         _check_counts(self.counts.data, self._ids_of)
         if not (self.songs_table["song_id"] == self.songs.ids).all():
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
+        if self.events is not None and not fits(self.events, self.counts):
+            raise InputError("plays: the events do not fit the counts: expected the time of every play of every pair.")
 
     def _ids_of(self, stored: int) -> tuple[str, str]:
         row = int(np.searchsorted(self.counts.indptr, stored, side="right") - 1)
@@ -86,6 +88,7 @@ class Plays:
         first_played: np.ndarray | pl.Series | None = None,
         songs_table: pl.DataFrame | None = None,
         settings: Mapping[str, Any] | None = None,
+        keep_times: bool = False,
     ) -> "Plays":
         """Plays from (user, song, count) rows in any order; rows of the same pair are summed.
 
@@ -94,8 +97,10 @@ class Plays:
         Args:
             first_played: unix seconds [n_rows]; the earliest of a pair is kept.
             songs_table: extra columns by `song_id`; songs without plays are left out.
+            keep_times: each row is one play at the time `first_played`; all times are kept as `events`.
         Raises:
-            InputError: an empty id, a count that is not positive and finite, columns of different lengths.
+            InputError: an empty id, a sum of whole counts that float32 does not keep exactly, a count that is not
+                positive and finite, columns of different lengths.
         """
         columns: dict[str, Any] = {"user_ids": user_ids, "song_ids": song_ids, "counts": counts}
         columns |= {name: ids.numbers for name, ids in columns.items() if isinstance(ids, Numbered)}
@@ -106,16 +111,28 @@ class Plays:
         users, songs, rows = _place_rows(user_ids, song_ids, played)
         earliest = None if first_played is None else np.asarray(first_played, dtype=np.int64)[rows.data]
         if rows.has_canonical_format:  # no pair has two rows
-            rows.data = played[rows.data].astype(np.float32)
-            return Plays(users, songs, rows, complete_songs_table(songs, songs_table), earliest, settings or {})
+            exact = played[rows.data]
+            rows.data = exact.astype(np.float32)
+            events = Events(np.arange(rows.nnz + 1), earliest) if keep_times and earliest is not None else None
+            table = complete_songs_table(songs, songs_table)
+            made = Plays(users, songs, rows, table, earliest, settings or {}, events)
+            _check_sums(exact, rows.data, made._ids_of)
+            return made
         is_new = np.concatenate([[True], rows.indices[1:] != rows.indices[:-1]])
         is_new[rows.indptr[:-1]] = True  # no user is without a row
         start = np.flatnonzero(is_new)
-        summed = np.add.reduceat(played[rows.data].astype(np.float64), start).astype(np.float32)
+        exact = np.add.reduceat(played[rows.data].astype(np.float64), start)
+        summed = exact.astype(np.float32)
+        events = None
+        if keep_times and earliest is not None:
+            pair = np.cumsum(is_new) - 1
+            events = Events(np.append(start, len(earliest)), earliest[np.lexsort((earliest, pair))])
         earliest = None if earliest is None else np.minimum.reduceat(earliest, start)
         indptr = np.searchsorted(start, rows.indptr).astype(rows.indptr.dtype)
         matrix = sparse.csr_array((summed, rows.indices[start], indptr), shape=rows.shape)
-        return Plays(users, songs, matrix, complete_songs_table(songs, songs_table), earliest, settings or {})
+        made = Plays(users, songs, matrix, complete_songs_table(songs, songs_table), earliest, settings or {}, events)
+        _check_sums(exact, summed, made._ids_of)
+        return made
 
     def counts_of(self, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:
         """Counts [n_users, n_songs] CSR, indices sorted, in the order of the ids given; nothing for unknown ids."""
@@ -133,20 +150,28 @@ class Plays:
     def take_songs(self, songs: np.ndarray) -> "Plays":
         """The plays of some songs (positions, in the order given); every user stays, even without plays left."""
         songs = np.asarray(songs, dtype=np.int64)
-        first = self.first_played
-        if first is not None:
-            marks = sparse.csr_array(
-                (np.arange(1, self.n_plays + 1), self.counts.indices, self.counts.indptr), self.shape
-            )
-            first = first[marks[:, songs].data - 1]
+        counts, first, events = self.counts[:, songs], self.first_played, self.events
+        if first is not None or events is not None:
+            numbers = np.arange(1, self.n_plays + 1)
+            stored = sparse.csr_array((numbers, self.counts.indices, self.counts.indptr), self.shape)[:, songs].data - 1
+            first = None if first is None else first[stored]
+            events = None if events is None else events.take(stored)
         table = self.songs_table[songs]
         return replace(
-            self,
-            songs=self.songs.take(songs),
-            counts=self.counts[:, songs],
-            songs_table=table,
-            first_played=first,
+            self, songs=self.songs.take(songs), counts=counts, songs_table=table, first_played=first, events=events
         )
+
+    def take_users(self, users: np.ndarray) -> "Plays":
+        """The plays of some users (positions, in the order given); every song stays, even without plays left."""
+        users = np.asarray(users, dtype=np.int64)
+        first, events = self.first_played, self.events
+        if first is not None or events is not None:
+            numbers = np.arange(1, self.n_plays + 1)
+            stored = sparse.csr_array((numbers, self.counts.indices, self.counts.indptr), self.shape)[users].data - 1
+            first = None if first is None else first[stored]
+            events = None if events is None else events.take(stored)
+        taken = self.users.take(users)
+        return replace(self, users=taken, counts=self.counts[users], first_played=first, events=events)
 
     def save(self, folder: Path | str, *, parents: Mapping[str, str] | None = None) -> None:
         """Write the folder, whole or not at all."""
@@ -158,6 +183,9 @@ class Plays:
             save_array(scratch, "user_start", self.counts.indptr.astype(np.int64))
             if self.first_played is not None:
                 save_array(scratch, "first_played", self.first_played)
+            if self.events is not None:
+                save_array(scratch, "event_start", self.events.start.astype(np.int64))
+                save_array(scratch, "event_time", self.events.time.astype(np.int64))
             shape = {"n_users": len(self.users), "n_songs": len(self.songs), "n_plays": self.n_plays}
             write_meta(scratch, Meta("plays", self.fingerprint, parents or {}, self.settings, shape))
 
@@ -176,7 +204,12 @@ class Plays:
         first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
         _check_rows(folder, *parts, first, len(users), len(songs))
         counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
-        return Plays(users, songs, counts, table, first, meta.settings)
+        events = None
+        if (folder / "event_time.npy").exists():
+            events = Events(load_array(folder, "event_start"), load_array(folder, "event_time"))
+            if not fits(events, counts):
+                raise ArtifactError(f"{folder}/event_start.npy: does not fit the counts. Make the plays again.")
+        return Plays(users, songs, counts, table, first, meta.settings, events)
 
 
 def _check_rows(
@@ -216,9 +249,25 @@ def _check_counts(counts: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) 
         )
 
 
+def _check_sums(exact: np.ndarray, kept: np.ndarray, ids_of: Callable[[int], tuple[str, str]]) -> None:
+    """Refuse sums of whole counts that are not kept exactly."""
+    if not len(exact) or exact.max() <= MOST_EXACT:
+        return
+    lost = (exact > MOST_EXACT) & (exact == np.floor(exact)) & (exact != kept)
+    if lost.any():
+        at = int(np.argmax(lost))
+        user_id, song_id = ids_of(at)
+        raise InputError(
+            f"plays[{user_id!r}, {song_id!r}]: the counts sum to {exact[at]:.0f}, which is not kept exactly: "
+            f"expected at most {MOST_EXACT:,}. Check the file for rows that repeat."
+        )
+
+
 def _encode(ids: Sequence[str] | pl.Series | Numbered, noun: str) -> tuple[Vocabulary, np.ndarray]:
     """The distinct ids in order, and for each row [n_rows] the position of its id, int32."""
-    names, numbers = ids if isinstance(ids, Numbered) else _number(ids)
+    (names, numbers), n_joined = same_form(ids)
+    if n_joined:
+        log.warning("%d %s ids differ from others only in Unicode form (NFC, NFD): joined", n_joined, noun)
     there = np.zeros(len(names), dtype=bool)
     there[numbers] = True
     place = names.arg_sort().to_numpy()
@@ -226,20 +275,6 @@ def _encode(ids: Sequence[str] | pl.Series | Numbered, noun: str) -> tuple[Vocab
     position = np.zeros(len(names), dtype=np.int32)
     position[place] = np.arange(len(place), dtype=np.int32)
     return Vocabulary(names.gather(place), noun), position[numbers]
-
-
-def _number(ids: Sequence[str] | pl.Series) -> Numbered:
-    """The distinct ids, and the number of each row's. Categories have numbers too, but not dense ones."""
-    series = ids if isinstance(ids, pl.Series) else pl.Series(values=ids, dtype=pl.String)
-    if series.dtype != pl.Categorical:
-        series = series.cast(pl.String).cast(pl.Categorical)
-    categories = series.to_physical().to_numpy()
-    last_row = np.full(int(categories.max()) + 1 if len(categories) else 0, -1)
-    last_row[categories] = np.arange(len(categories))
-    there = np.flatnonzero(last_row >= 0)
-    dense = np.zeros(len(last_row), dtype=np.int32)
-    dense[there] = np.arange(len(there), dtype=np.int32)
-    return Numbered(series.gather(last_row[there]).cast(pl.String), dense[categories])
 
 
 def _place_rows(
@@ -266,6 +301,7 @@ def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.Da
     own = pl.DataFrame({"song_id": songs.ids})
     if table is None:
         return own
+    table = table.with_columns(composed(table["song_id"]).alias("song_id"))
     return own.join(
         table.unique("song_id", keep="first", maintain_order=True),
         on="song_id",
@@ -275,15 +311,26 @@ def complete_songs_table(songs: Vocabulary, table: pl.DataFrame | None) -> pl.Da
 
 
 def plays_before(plays: Plays, cutoff: int) -> Plays:
-    """The plays of pairs first played before `cutoff` (unix seconds); users and songs keep their places.
+    """The plays made before `cutoff` (unix seconds); users and songs keep their rows and columns.
+
+    With `events` every later play goes, replays of old pairs too, and counts shrink. A source that only has the first
+    time of each pair loses whole pairs: those first played from the cutoff on.
 
     Raises:
-        InputError: the plays have no times.
+        InputError: the plays have no times, or none is before the cutoff.
     """
     if plays.first_played is None:
         raise InputError("plays: have no times, so they cannot be cut at one. Read them with a time column.")
     old = plays.first_played < cutoff
     rows = np.repeat(np.arange(len(plays.users)), np.diff(plays.counts.indptr))[old]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(plays.users)))])
-    counts = sparse.csr_array((plays.counts.data[old], plays.counts.indices[old], indptr), plays.shape)
-    return replace(plays, counts=counts, first_played=plays.first_played[old])
+    data, events = plays.counts.data[old], None
+    if plays.events is not None:
+        kept = plays.events.take(np.flatnonzero(old))
+        pair = np.repeat(np.arange(len(data)), np.diff(kept.start))
+        early = kept.time < cutoff
+        n_each = np.bincount(pair[early], minlength=len(data))
+        data = n_each.astype(np.float32)
+        events = Events(np.concatenate([[0], np.cumsum(n_each)]), kept.time[early])
+    counts = sparse.csr_array((data, plays.counts.indices[old], indptr), plays.shape)
+    return replace(plays, counts=counts, first_played=plays.first_played[old], events=events)

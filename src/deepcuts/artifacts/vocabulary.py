@@ -16,21 +16,25 @@ class Vocabulary:
     """Outside ids in a fixed order: `ids[position]` is a text, unique and not empty.
 
     Args:
-        ids: the names, in order of position.
+        ids: the names, in order of position; kept in Unicode's composed form (NFC), so that `é` is one id however a
+            system writes it.
         noun: "user", "song" or "tag", for messages and column names.
     Raises:
-        InputError: an id is missing, empty or there twice.
+        InputError: an id is missing, empty or there twice (after NFC).
     """
 
     def __init__(self, ids: Iterable[str] | pl.Series, noun: str = "song") -> None:
         self.noun = noun
         series = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
-        self.ids = series.cast(pl.String).rename(f"{noun}_id").rechunk()
+        self.ids = composed(series).rename(f"{noun}_id").rechunk()
         if self.ids.null_count() or (self.ids == "").any():
             raise InputError(f"a {noun} id is empty. Every {noun} needs a name.")
         if self.ids.n_unique() != len(self.ids):
             twice = self.ids.filter(self.ids.is_duplicated())[0]
-            raise InputError(f"{noun} id {twice!r} stands twice. Ids must be unique.")
+            raise InputError(
+                f"{noun} id {twice!r} appears more than once; ids must be unique, also when é is written in two ways "
+                "(Unicode NFC and NFD)."
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,9 +57,7 @@ class Vocabulary:
     def find(self, ids: Iterable[str] | pl.Series) -> np.ndarray:
         """Positions [n] of ids, -1 for those unknown."""
         asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
-        joined = pl.DataFrame({"id": asked.cast(pl.String)}).join(
-            self._table, on="id", how="left", maintain_order="left"
-        )
+        joined = pl.DataFrame({"id": composed(asked)}).join(self._table, on="id", how="left", maintain_order="left")
         return joined["position"].fill_null(-1).to_numpy().copy()
 
     def positions(self, ids: Iterable[str] | pl.Series, where: str = "") -> np.ndarray:
@@ -91,8 +93,16 @@ class Vocabulary:
 
     @staticmethod
     def load(folder: Path, name: str, noun: str) -> "Vocabulary":
-        """Read `name.parquet`."""
-        return Vocabulary(read_parquet(folder / f"{name}.parquet", f"{noun}_id")[f"{noun}_id"], noun)
+        """Read `name.parquet`.
+
+        Raises:
+            ArtifactError: damaged, without its column, or an id is there twice.
+        """
+        column = f"{noun}_id"
+        try:
+            return Vocabulary(read_parquet(folder / f"{name}.parquet", column)[column], noun)
+        except InputError as error:
+            raise ArtifactError(f"{folder / name}.parquet: {error} Make the artifact again.") from error
 
 
 def read_parquet(path: Path, *columns: str) -> pl.DataFrame:
@@ -111,3 +121,11 @@ def read_parquet(path: Path, *columns: str) -> pl.DataFrame:
     if missing:
         raise ArtifactError(f"{path}: has no column {missing[0]!r}. Make the artifact again.")
     return table
+
+
+def composed(ids: pl.Series) -> pl.Series:
+    """Ids as texts in Unicode's composed form (NFC)."""
+    texts = ids.cast(pl.String)
+    if (texts.str.len_bytes() == texts.str.len_chars()).all():  # ASCII has one form only
+        return texts
+    return texts.str.normalize("NFC")

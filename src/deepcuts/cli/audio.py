@@ -11,7 +11,7 @@ from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
 from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
 from deepcuts.audio.table import features_of_table, read_numbers
-from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
 from deepcuts.errors import QuarantineError
 from deepcuts.store import refuse_to_replace
 
@@ -43,8 +43,9 @@ def feature_command(kind: str) -> Callable[..., None]:
         assignments: Set = None,
         as_json: Json = False,
     ) -> None:
-        settings: Any = settings_of(FEATURES[kind].settings, toml, assignments, kind)
-        table = read_columns(songs, "song_id") if songs else None
+        mine, theirs = for_side_tables(FEATURES[kind].settings, assignments) if songs else (assignments, [])
+        settings: Any = settings_of(FEATURES[kind].settings, toml, mine, kind)
+        table = read_columns(songs, "song_id", assignments=theirs) if songs else None
         report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite)
         told = {
             "songs": report.n_songs,

@@ -1,5 +1,6 @@
 """What every command shares: settings options, output, and what becomes of an error."""
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -15,7 +16,8 @@ import typer
 from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
 from deepcuts.config import make_settings, read_table, read_toml
-from deepcuts.errors import InputError, SettingError
+from deepcuts.data import SideSettings, read_side_table
+from deepcuts.errors import SettingError
 from deepcuts.locks import only_run
 
 S = TypeVar("S")
@@ -128,23 +130,27 @@ def show_details() -> None:
     logging.getLogger("deepcuts").setLevel(logging.DEBUG)
 
 
-def read_columns(path: Path, *columns: str) -> pl.DataFrame:
-    """Columns of a small table as texts: csv, tsv or parquet with a header, or plain lines when one column is asked.
+def read_columns(path: Path, *columns: str, assignments: Sequence[str] = ()) -> pl.DataFrame:
+    """Columns of a side table as texts, by the reader of tables; or plain lines when one column is asked.
 
+    Args:
+        columns: names that must be there, in any case.
+        assignments: `name=value` texts for `SideSettings`, such as song=COLUMN or separator=semicolon.
     Raises:
-        InputError: unreadable, or a column is missing.
+        InputError: unreadable, a column is missing, or a cell of it is empty.
     """
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path)
-        elif path.suffix in (".csv", ".tsv"):
-            table = pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema=False)
-        else:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-            table = pl.DataFrame({columns[0]: [line for line in lines if line]}, schema={columns[0]: pl.String})
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    for column in columns:
-        if column not in table.columns:
-            raise InputError(f"{path}: no column {column!r}.{did_you_mean(column, table.columns)}")
-    return table.with_columns(pl.col(column).cast(pl.String) for column in columns)
+    table, notes = read_side_table(path, columns, make_settings(SideSettings, assignments=assignments))
+    for what, n in notes.items():
+        say(f"{path}: {n:,} {what}")
+    return table
+
+
+def for_side_tables(cls: type, assignments: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The `--set` texts for a stage's own settings, and those for the side tables that it reads."""
+    own = {one.name for one in dataclasses.fields(cls)}
+    side = {one.name for one in dataclasses.fields(SideSettings)} - own
+    mine: list[str] = []
+    theirs: list[str] = []
+    for text in assignments or ():
+        (theirs if text.partition("=")[0].strip() in side else mine).append(text)
+    return mine, theirs

@@ -7,15 +7,19 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
-from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
 from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
-from deepcuts.errors import ArtifactError
+from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import refuse_to_replace, write_file
 from deepcuts.worlds import TasteSettings, WorldSettings, make_taste, make_world
 
 app = typer.Typer(help="Read plays from any source, make a planted world, split songs.", no_args_is_help=True)
 
-Source = Annotated[Path, typer.Argument(help="File or folder; plain, .gz, .bz2 or .zip.")]
+Source = Annotated[
+    list[Path],
+    typer.Argument(help="File, folder or pipe; plain, .gz, .bz2, .xz, .zst, .zip or .tar. Several are one table."),
+]
+SEVERAL = ("table", "events")  # readers that take several files as one table
 ABOUT = {
     "table": "Read (user, song, plays[, time]) rows from csv, tsv or parquet.",
     "events": "Read raw listens (user, song[, time]), one row each, from csv, tsv or parquet; counted per pair.",
@@ -31,7 +35,10 @@ def reader_command(name: str) -> Callable[..., None]:
 
     def command(source: Source, output: Out, toml: Toml = None, assignments: Set = None, as_json: Json = False) -> None:
         refuse_to_replace(output, kind="plays")
-        reading = reader(source, settings_of(cls, toml, assignments, "data"))
+        if len(source) > 1 and name not in SEVERAL:
+            raise InputError(f"data {name}: {len(source)} sources, expected one file or folder.")
+        given = source if len(source) > 1 else source[0]
+        reading = reader(given, settings_of(cls, toml, assignments, "data"))
         reading.plays.save(output)
         if reading.tags is not None:
             reading.tags.save(output / "tags")
@@ -122,11 +129,14 @@ def split(
     """Choose which songs nobody is supposed to have played (by=song, artist, time or list)."""
     refuse_to_replace(output, kind="split")
     counts = Plays.load(plays)
+    mine, theirs = for_side_tables(SplitSettings, assignments)
+    if theirs and not (test_songs or groups):
+        mine += theirs  # no table to read: refused as unknown settings of a split
     made = make_split(
         counts,
-        settings_of(SplitSettings, toml, assignments, "split"),
-        test_songs=read_columns(test_songs, "song_id")["song_id"].to_list() if test_songs else None,
-        groups=read_columns(groups, "song_id", "group") if groups else None,
+        settings_of(SplitSettings, toml, mine, "split"),
+        test_songs=read_columns(test_songs, "song_id", assignments=theirs)["song_id"].to_list() if test_songs else None,
+        groups=read_columns(groups, "song_id", "group", assignments=theirs) if groups else None,
         only=Features.load(only).songs.ids.to_list() if only else None,
     )
     made.save(output)

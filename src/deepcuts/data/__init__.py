@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepcuts.data.lastfm import LastfmSettings, read_artist_tracks, read_lastfm
+from deepcuts.data.matrix import MatrixSettings, read_matrix
 from deepcuts.data.msd import MsdSettings, read_msd, read_triplets, subset
 from deepcuts.data.msdfiles import (
     read_h5_metadata,
@@ -19,8 +20,9 @@ from deepcuts.data.msdfiles import (
     read_unique_tracks,
 )
 from deepcuts.data.reading import Reading, make_tags
+from deepcuts.data.sidetable import SideSettings, read_side_table
 from deepcuts.data.split import SplitSettings, folds, make_split
-from deepcuts.data.table import EventSettings, MatrixSettings, TableSettings, read_events, read_matrix, read_table
+from deepcuts.data.table import EventSettings, TableSettings, read_events, read_table
 
 DATASETS: dict[str, tuple[type, Callable[[Any, Any], Reading]]] = {
     "table": (TableSettings, read_table),
@@ -37,6 +39,7 @@ __all__ = [
     "MatrixSettings",
     "MsdSettings",
     "Reading",
+    "SideSettings",
     "SplitSettings",
     "TableSettings",
     "folds",
@@ -52,6 +55,7 @@ __all__ = [
     "read_matrix",
     "read_mismatches",
     "read_msd",
+    "read_side_table",
     "read_song_tracks",
     "read_table",
     "read_track_metadata",

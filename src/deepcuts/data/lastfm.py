@@ -59,8 +59,8 @@ def read_lastfm(path: Path | str, settings: LastfmSettings) -> Reading:
         raise InputError(
             f"{path}: no {missing[0]} among {', '.join(there) or 'nothing'}. Give the hetrec2011 zip or folder."
         )
-    artists, n_latin1 = read_fields(path, 4, ARTISTS)
-    notes["lines decoded as Latin-1"] += n_latin1
+    artists, n_other = read_fields(path, 4, ARTISTS)
+    notes["lines decoded as Windows-1252"] += n_other
     names = artists.select(pl.col("0").alias("song_id"), pl.col("1").alias("artist"), pl.col("1").alias("title"))
     layout = Layout("\t", 3, {"user_id": 0, "song_id": 1, "plays": 2})
     frames = read_rows(path, layout, notes, skip_bad=settings.on_bad_row == "skip", header_lines=1, member=PLAYS)
@@ -75,8 +75,8 @@ def read_lastfm(path: Path | str, settings: LastfmSettings) -> Reading:
 
 def _read_tags(path: Path, songs: Vocabulary, min_taggers: int, notes: Counter[str]) -> Tags | None:
     """Tags weighted by the distinct users who gave them; two tag ids of the same text are one tag."""
-    names, n_latin1 = read_fields(path, 2, TAGS)
-    notes["lines decoded as Latin-1"] += n_latin1
+    names, n_other = read_fields(path, 2, TAGS)
+    notes["lines decoded as Windows-1252"] += n_other
     given, _ = read_fields(path, 6, TAGGED)
     notes["tag assignments read"] = given.height
     texts = names.select(pl.col("0").alias("2"), pl.col("1").str.strip_chars().alias("tag"))
@@ -103,7 +103,7 @@ def read_artist_tracks(path: Path | str) -> pl.DataFrame:
     with open_bytes(path) as stream:
         try:
             table = pl.read_csv(stream.read(), infer_schema=False)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise InputError(f"{path}: not a csv table ({error}).") from error
     for name in ("lastfm_artist_id", "track_id"):
         if name not in table.columns:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from deepcuts.artifacts import Plays, Tags, complete_songs_table
 from deepcuts.config import require
@@ -221,12 +220,7 @@ def _tags(
 
 def take(plays: Plays, users: np.ndarray, songs: np.ndarray) -> Plays:
     """The plays of some users and songs (positions, in the order given); all of them stay, even without plays left."""
-    plays = plays.take_songs(songs)
-    first = plays.first_played
-    if first is not None:
-        places = sparse.csr_array((np.arange(plays.n_plays), plays.counts.indices, plays.counts.indptr), plays.shape)
-        first = first[places[users].data]
-    return replace(plays, users=plays.users.take(users), counts=plays.counts[users], first_played=first)
+    return plays.take_songs(songs).take_users(users)
 
 
 def subset(plays: Plays, n_songs: int, n_users: int, min_songs_per_user: int, rng: np.random.Generator) -> Plays:

@@ -1,28 +1,28 @@
-"""What a reader gives, and how raw bytes are opened: plain, .gz, .bz2, .zip or a folder; UTF-8, strays in Latin-1."""
+"""What a reader gives, and how bytes become lines: blocks of whole lines; UTF-8, other lines in Windows-1252."""
 
-import bz2
 import csv
-import gzip
-import zipfile
-import zlib
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from deepcuts.artifacts import Plays, Tags, Vocabulary
+from deepcuts.data.archives import member_names, members, open_bytes, open_source
 from deepcuts.errors import InputError
-from deepcuts.store import explain_os_error
 
 BLOCK_BYTES = 8 * 2**20  # the allocator keeps memory of this size and does not fetch it anew for each block
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter")
-NOT_TABLES = ("readme", "license", "licence", "__macosx")
+UNDEFINED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}  # bytes that Windows-1252 leaves free
+LONGEST_LINE = 2**20  # bytes
+LONGEST_QUOTED = 2**16  # bytes between two double quotes
+MOST_QUOTED_LINES = 10  # lines that a quoted cell may run over
+
+__all__ = ["Reading", "member_names", "members", "open_bytes", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -40,106 +40,88 @@ class Reading:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-@contextmanager
-def open_bytes(path: Path | str, member: str | None = None) -> Iterator[IO[bytes]]:
-    """The bytes of a file, decompressed: what it is (gzip, bzip2, zip, plain) is told by its first bytes.
-
-    Args:
-        path: a file; or a zip file or folder that holds `member`.
-        member: the file's name inside a zip or folder. None takes the only table of a zip.
-    Raises:
-        InputError: not there, damaged or cut short, or a zip of several tables and no `member`.
-        ResourceError: the machine refuses, for example for lack of permission.
-    """
-    given = Path(path)
-    path = given / member if member is not None and given.is_dir() else given
-    try:
-        with ExitStack() as stack:
-            yield _open(path, None if path != given else member, stack, unpack=path.suffix != ".npz")
-    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: damaged or cut short ({error}). Fetch it again.") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file. Check the name.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: is a folder, expected a file. Name the file inside it.") from error
-    except OSError as error:
-        if error.errno is None:  # bz2 says "Invalid data stream" this way
-            raise InputError(f"{path}: damaged ({error}). Fetch it again.") from error
-        raise explain_os_error(error, path) from error
-
-
-def _open(path: Path, member: str | None, stack: ExitStack, unpack: bool) -> IO[bytes]:
-    plain = stack.enter_context(path.open("rb"))
-    if not unpack:  # a matrix of NumPy is a zip too, but one that NumPy opens
-        return plain
-    start = plain.read(4)
-    plain.seek(0)
-    if start.startswith(b"PK\x03\x04"):
-        archive = stack.enter_context(zipfile.ZipFile(plain))
-        name = choose_member(path, [i.filename for i in archive.infolist() if not i.is_dir()], member)
-        return stack.enter_context(archive.open(name))
-    if member is not None:
-        raise InputError(f"{path}: is neither a zip nor a folder, so it holds no {member!r}. Leave the member out.")
-    if start.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=plain)))
-    if start.startswith(b"BZh"):
-        return stack.enter_context(bz2.open(plain))
-    return plain
-
-
-def member_names(path: Path | str) -> list[str]:
-    """The files of a zip or folder, by name without leading folders.
-
-    Raises:
-        InputError: neither a zip nor a folder, or not there.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return sorted(p.name for p in path.iterdir() if p.is_file())
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder. Check the name.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sorted(Path(i.filename).name for i in archive.infolist() if not i.is_dir())
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: neither a folder nor a zip, or a damaged zip ({error}).") from error
-    except OSError as error:
-        raise explain_os_error(error, path) from error
-
-
-def choose_member(path: Path, names: list[str], member: str | None) -> str:
-    """The file of a zip that is meant: by name, or the only one that looks like a table.
-
-    Raises:
-        InputError: none or several fit; lists all members.
-    """
-    if member is not None:
-        fitting = [n for n in names if n == member] or [n for n in names if n.rsplit("/", 1)[-1] == member]
-    else:
-        plain = [n for n in names if not any(word in n.lower() for word in NOT_TABLES)]
-        fitting = [n for n in plain if n.lower().endswith(TABLE_SUFFIXES)] or plain
-    if len(fitting) == 1:
-        return fitting[0]
-    wanted = (
-        f"has no member {member!r}" if member is not None and not fitting else f"{len(fitting)} members may be meant"
-    )
-    raise InputError(f"{path}: {wanted}: it holds {', '.join(sorted(names))}. Name one with --set member=NAME.")
-
-
-def blocks(stream: IO[bytes], *, start: bytes = b"", quoted: bool = False, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """The stream in blocks of whole lines, about `size` bytes each.
+def blocks(
+    stream: IO[bytes], *, start: bytes = b"", quotes: str = "", where: str = "", line: int = 1, size: int = BLOCK_BYTES
+) -> Iterator[bytes]:
+    """The stream in blocks of whole lines, about `size` bytes each; CR LF and a lone CR become LF.
 
     Args:
         start: bytes that were read already and come first.
-        quoted: quoted fields may hold line ends, so a block never ends inside a pair of quotes.
+        quotes: the separator when cells may stand in double quotes: then a block never ends inside a pair of them.
+        where: the file, for messages.
+        line: the number of the first line.
+    Raises:
+        InputError: a line or a quoted cell without end (names the line where it began).
     """
-    while block := start + stream.read(size):
-        start = b""
-        if not block.endswith(b"\n"):
-            block += stream.readline()
-        while quoted and block.count(b'"') % 2 and (line := stream.readline()):
-            block += line
-        yield block
+    rest, done = start, False
+    while not done:
+        data = stream.read(size)
+        done = not data
+        rest, data = b"", rest + data
+        cut = len(data) if done else last_line_end(data)
+        data, rest = (data[:cut], data[cut:]) if cut < len(data) else (data, b"")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if quotes and b'"' in data:
+            end = _end_outside_quotes(data, quotes, done, where, line)
+            data, rest = data[:end], data[end:] + rest
+        _check_lengths(data, rest, where, line)
+        if data:
+            yield data
+            line += data.count(b"\n")
+
+
+def last_line_end(data: bytes) -> int:
+    """The place after the last line end; a CR at the very end may be half of a CR LF."""
+    return data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, max(len(data) - 1, 0)) + 1
+
+
+def _check_lengths(data: bytes, rest: bytes, where: str, line: int) -> None:
+    at = 0
+    while len(data) - at > LONGEST_LINE:
+        end = data.rfind(b"\n", at, at + LONGEST_LINE)
+        if end < 0:
+            raise _too_long(where, line + data.count(b"\n", 0, at))
+        at = end + 1
+    if len(rest) > LONGEST_LINE + BLOCK_BYTES or (len(rest) > LONGEST_LINE and last_line_end(rest) == 0):
+        raise _too_long(where, line + data.count(b"\n"))
+
+
+def _too_long(where: str, line: int) -> InputError:
+    return InputError(f"{where}:{line}: the line is longer than {LONGEST_LINE:,} bytes. Check that it is a table.")
+
+
+def quoted_cells(data: bytes, separator: str) -> Iterator[re.Match[bytes]]:
+    """Every cell in double quotes: group "open" is its first quote, "close" its last (empty when it never closes).
+
+    Quotes in the middle of a cell (`12" mix`) are text. Time is linear, however many quotes there are.
+    """
+    part = re.escape(separator.encode())
+    blanks = b"" if separator == " " else rb" *+"
+    pattern = rb"(?:^|(?<=\n)|(?<=" + part + rb"))" + blanks + rb'(?P<open>")[^"]*+(?:""[^"]*+)*+(?P<close>"?)'
+    return re.finditer(pattern, data)
+
+
+def _end_outside_quotes(data: bytes, separator: str, done: bool, where: str, line: int) -> int:
+    """Where the last line ends that no quoted cell runs over.
+
+    Raises:
+        InputError: a quoted cell runs too far.
+    """
+    end, safe = data.rfind(b"\n") + 1, len(data) if done else data.rfind(b"\n") + 1
+    for cell in quoted_cells(data, separator):
+        begin, stop = cell.start("open"), cell.end()
+        n_lines = data.count(b"\n", begin, min(stop, begin + LONGEST_QUOTED))
+        closed = bool(cell["close"])
+        if n_lines > MOST_QUOTED_LINES or stop - begin > LONGEST_QUOTED or (done and not closed):
+            at = line + data.count(b"\n", 0, begin)
+            raise InputError(
+                f"{where}:{at}: a double quote opens here and does not close within {MOST_QUOTED_LINES} lines. "
+                "Close it, or pass --set quotes=no if quotes are part of the text."
+            )
+        if not closed or (n_lines and begin < end <= stop):
+            safe = data.rfind(b"\n", 0, begin) + 1
+    return safe
 
 
 def ahead(items: Iterator[bytes]) -> Iterator[bytes]:
@@ -158,33 +140,33 @@ def strip_mark(start: bytes, where: str) -> bytes:
         InputError: the mark of UTF-16.
     """
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{where}: the text is UTF-16, expected UTF-8 (or Latin-1). Save it as UTF-8.")
+        raise InputError(f"{where}: the text is UTF-16, expected UTF-8 (or Windows-1252). Save it as UTF-8.")
     return start.removeprefix(b"\xef\xbb\xbf")
 
 
 def decode_lines(data: bytes) -> tuple[list[str], int]:
-    """Lines as text, without their ends, and how many had to be read as Latin-1 because they are not UTF-8.
+    """Lines as text, without their ends, and how many were read as Windows-1252 because they are not UTF-8.
 
     The two are mixed in real files, so each line is decided by itself.
     """
     pieces = data.split(b"\n")
     if not pieces[-1]:
         pieces.pop()
-    lines, n_latin1 = [], 0
+    lines, n_other = [], 0
     for piece in pieces:
         try:
             line = piece.decode("utf-8")
         except UnicodeDecodeError:
-            line = piece.decode("latin-1")
-            n_latin1 += 1
+            line = piece.decode("cp1252", "backslashreplace") if not set(piece) & UNDEFINED else piece.decode("latin-1")
+            n_other += 1
         lines.append(line.removesuffix("\r"))
-    return lines, n_latin1
+    return lines, n_other
 
 
 def split_cells(lines: Iterable[str], separator: str, quoted: bool) -> Any:
     """A `csv.reader` over lines, with or without double quotes."""
     if quoted:
-        return csv.reader(lines, delimiter=separator)
+        return csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ", strict=True)
     return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
 
 
@@ -201,8 +183,10 @@ def read_lines(path: Path | str, member: str | None = None) -> tuple[list[str], 
 def read_fields(
     path: Path | str, n_fields: int, member: str | None = None, header: int = 1
 ) -> tuple[pl.DataFrame, int]:
-    """A small TAB table whose lines all have `n_fields` fields: columns "0", "1", ... of text, and the Latin-1 lines.
+    """A small TAB table whose lines all have `n_fields` fields: columns "0", "1", ... of text.
 
+    Returns:
+        The table, and how many lines are not UTF-8.
     Raises:
         InputError: a line with another number of fields (names its number).
     """

@@ -7,29 +7,25 @@ numbers of 4 bytes, so 48 million rows stay under a gigabyte until they are summ
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from deepcuts.artifacts import Plays
-from deepcuts.artifacts.plays import Numbered
-from deepcuts.data.reading import ahead, blocks, decode_lines, open_bytes, split_cells, strip_mark
+from deepcuts.artifacts.rows import Numbered, same_form
+from deepcuts.data.judge import COMMENT, CORE, MOST_EXACT, RAGGED, judge, keep_good
+from deepcuts.data.reading import ahead, blocks, decode_lines, open_bytes, quoted_cells, split_cells, strip_mark
 from deepcuts.errors import InputError
 from deepcuts.kernels import native
 from deepcuts.progress import progress
 
 FOLD_ROWS = 64_000_000
-LATEST_SECONDS = 1e11  # the year 5138: a greater time is not in seconds
-UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000}
-ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M%z")
-CORE = ("user_id", "song_id", "plays", "time")
-NOTED = ("reason", "line", "n_found", "n_columns", "plays_text", "time_text")
-RESERVED = {*CORE, *NOTED, "first", "number"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,8 @@ class Layout:
         n_columns: fields of a full line; a line with more is ragged.
         places: our name → position: "user_id", "song_id", perhaps "plays" and "time", and extra song columns.
         quoted: fields may stand in double quotes.
-        time_unit: "s", "ms", "us" or "iso".
+        time_unit: "s", "ms", "us", "ns" or "iso".
+        decimal: "point", "comma", "auto" or "ask" (see `as_numbers`).
     """
 
     separator: str
@@ -49,6 +46,7 @@ class Layout:
     places: Mapping[str, int]
     quoted: bool = False
     time_unit: str = "s"
+    decimal: str = "auto"
 
 
 def read_rows(
@@ -70,27 +68,82 @@ def read_rows(
     Raises:
         InputError: a bad row (names file, line and cell), or an empty file.
     """
-    line = header_lines + 1
     where = f"{path}/{member}" if member else f"{path}"
-    with open_bytes(path, member) as stream, progress("read", unit="MB") as bar:
+    with open_bytes(path, member) as stream:
         start = b"" if header_lines else strip_mark(stream.read(3), where)
         for _ in range(header_lines):
             stream.readline()
-        plain = PlainTriplets(layout.separator) if PlainTriplets.suit(layout) else None
-        for block in ahead(blocks(stream, start=start, quoted=layout.quoted)):
+        yield from rows_of(stream, layout, notes, start=start, line=header_lines + 1, where=where, skip_bad=skip_bad)
+
+
+def rows_of(
+    stream: IO[bytes],
+    layout: Layout,
+    notes: Counter[str],
+    *,
+    start: bytes = b"",
+    line: int = 1,
+    where: str = "",
+    header: bytes = b"",
+    skip_bad: bool = False,
+) -> Iterator["pl.DataFrame | Numbers"]:
+    """As `read_rows`, from an open stream.
+
+    Args:
+        start: bytes that were read already and come first.
+        line: the number of the first line.
+        header: the header line; where it comes again (files joined by `cat`) it is dropped and counted.
+    """
+    plain = PlainTriplets(layout.separator) if PlainTriplets.suit(layout) else None
+    quotes = layout.separator if layout.quoted else ""
+    with progress("read", unit="MB") as bar:
+        for block in ahead(blocks(stream, start=start, quotes=quotes, where=where, line=line)):
             bar.advance(len(block) / 1e6)
-            if plain is not None and (n_lines := plain.take(block)):
+            block = drop_joints(block, header, notes)
+            n_lines = plain.take(block) if plain is not None else 0
+            if n_lines:
                 notes["rows read"] += n_lines
-                line += n_lines
-                continue
-            frame = _split_fast(block, layout)
-            if frame is None or frame["reason"].null_count() < frame.height:
-                frame, n_latin1 = _split_carefully(block, layout, line, where)
-                notes["lines decoded as Latin-1"] += n_latin1
-            yield keep_good(frame, notes, skip_bad=skip_bad, where=f"{where}:")
+            else:
+                yield keep_good(_split(block, layout, line, where, notes), notes, skip_bad=skip_bad, where=f"{where}:")
             line += block.count(b"\n")
         if plain is not None and plain.n_rows:
             yield plain.give()
+
+
+def drop_joints(block: bytes, header: bytes, notes: Counter[str]) -> bytes:
+    """The block without what `cat` leaves between files: byte order marks and repeated header lines (made blank)."""
+    if b"\xef\xbb\xbf" in block:
+        block = re.sub(rb"(?:(?<=\n)|^)(?:\xef\xbb\xbf)+", b"", block)
+    if header and header in block:
+        lines = block.split(b"\n")
+        n = lines.count(header)
+        notes["repeated header lines dropped"] += n
+        block = b"\n".join(b"" if line == header else line for line in lines) if n else block
+    return block
+
+
+def _split(block: bytes, layout: Layout, line: int, where: str, notes: Counter[str]) -> pl.DataFrame:
+    """The block split by polars, or by the slower csv module where anything in it is out of the ordinary."""
+    frame = None
+    if b"\0" not in block and not (layout.quoted and has_odd_quotes(block, layout.separator)):
+        frame = _split_fast(block, layout)
+    if frame is None or frame["reason"].null_count() < frame.height:
+        frame, n_other = _split_carefully(block, layout, line, where)
+        notes["lines decoded as Windows-1252"] += n_other
+    return frame
+
+
+def has_odd_quotes(block: bytes, separator: str) -> bool:
+    """Whether a block has quotes inside of unquoted cells, after blanks, with line ends between or text after them."""
+    n_quotes = block.count(b'"')
+    if not n_quotes:
+        return False
+    after = (separator.encode(), b"\n", b"")
+    for cell in quoted_cells(block, separator):
+        if cell.start() < cell.start("open") or b"\n" in cell[0] or block[cell.end() : cell.end() + 1] not in after:
+            return True
+        n_quotes -= cell[0].count(b'"')
+    return n_quotes > 0
 
 
 class PlainTriplets:
@@ -117,14 +170,23 @@ class PlainTriplets:
 
     def take(self, block: bytes) -> int:
         """Split a block of whole lines and hold its rows: how many, or 0 where some line is not plain."""
+        if b" " in block and self._has_blanks_around(block):
+            return 0
         most = (len(block) + 5) // 6  # no line is shorter
         if most > self._room.shape[1]:
             self._room = np.empty((3, most), dtype=np.int32)
         n: int = self._table.split(block, self._separator, *self._room) or 0
+        if n and self._room[2, :n].max() > MOST_EXACT:
+            return 0
         if n:
             self._held.append(self._room[:, :n].copy())
             self.n_rows += n
         return n
+
+    def _has_blanks_around(self, block: bytes) -> bool:
+        part = bytes([self._separator])
+        around = (b" \n", b"\n ") if part == b" " else (b" " + part, part + b" ", b" \n", b"\n ")
+        return block.startswith(b" ") or any(pair in block for pair in around)
 
     def give(self) -> "Numbers":
         """All rows held; after it none is."""
@@ -159,135 +221,65 @@ def _split_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
             separator=layout.separator,
             quote_char='"' if layout.quoted else None,
         )
-    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError):
         return None
-    return judge(cells.select(pl.col(f"{i}").alias(name) for name, i in layout.places.items()), layout.time_unit)
+    picked = cells.select(pl.col(f"{i}").alias(name) for name, i in layout.places.items())
+    return judge(picked, layout.time_unit, decimal=layout.decimal)
 
 
 def _split_carefully(block: bytes, layout: Layout, first_line: int, where: str) -> tuple[pl.DataFrame, int]:
-    """The block split by the csv module, with line numbers; and how many lines were Latin-1."""
-    lines, n_latin1 = decode_lines(block)
+    """The block split by the csv module, with line numbers; and how many lines were not UTF-8."""
+    lines, n_other = decode_lines(block)
     reader = split_cells((line + "\n" for line in lines), layout.separator, layout.quoted)
-    needed = [i for name, i in layout.places.items() if name in CORE]
+    needed = max(i for name, i in layout.places.items() if name in CORE)
     columns: dict[str, list[Any]] = {name: [] for name in ("line", *layout.places, "reason", "n_found")}
-    line = first_line
+    before = 0
     try:
         for cells in reader:
+            if reader.line_num - before > 1:
+                _refuse_swallowed_rows(cells, lines[before : reader.line_num], layout, f"{where}:{first_line + before}")
             n_found = len(cells)
-            if n_found:
-                ragged = n_found > layout.n_columns or n_found <= max(needed)
+            if any(cell.strip() for cell in cells):
+                ragged = n_found > layout.n_columns or n_found <= needed
                 for name, i in layout.places.items():
                     columns[name].append(cells[i] or None if i < n_found and not ragged else None)
-                columns["line"].append(line)
-                columns["reason"].append(RAGGED if ragged else None)
+                columns["line"].append(first_line + before)
+                is_comment = ragged and cells[0].startswith("#")
+                columns["reason"].append(COMMENT if is_comment else RAGGED if ragged else None)
                 columns["n_found"].append(n_found)
-            line = first_line + reader.line_num
+            before = reader.line_num
     except csv.Error as error:
-        raise InputError(f"{where}:{line}: {error}. Fix the line.") from error
+        raise InputError(f"{where}:{first_line + before}: {_explain_quotes(error, lines[before])}") from error
     schema: dict[str, Any] = dict.fromkeys(columns, pl.String) | {"line": pl.Int64, "n_found": pl.Int64}
     frame = pl.DataFrame(columns, schema=schema)
-    return judge(frame, layout.time_unit, n_columns=layout.n_columns), n_latin1
+    return judge(frame, layout.time_unit, n_columns=layout.n_columns, decimal=layout.decimal), n_other
 
 
-RAGGED = "wrong number of columns"
-NO_USER = "user id is empty"
-NO_SONG = "song id is empty"
-NOT_NUMBER = "count is not a number"
-NOT_POSITIVE = "count is not positive and finite"
-NO_TIME = "time is not understood"
-LATE_TIME = "time is out of range"
-
-
-def judge(cells: pl.DataFrame, time_unit: str = "s", n_columns: int = 0) -> pl.DataFrame:
-    """Texts to numbers, and a column `reason` that is null for good rows.
-
-    Args:
-        cells: user_id, song_id, perhaps plays, time, extras; `reason` when some rows are known to be bad already.
-    Returns:
-        user_id, song_id, plays float64 (1 without such a column), first int64 (unix seconds, if there is a time),
-        extras, reason. Where rows have a `line` they keep the texts of count and time too, for messages.
-    """
-    extras = [name for name in cells.columns if name not in (*CORE, "reason")]
-    told = "line" in cells.columns  # rows with a line number are kept for messages
-    frame = cells.with_columns(pl.col("user_id", "song_id").cast(pl.String), number=pl.lit(1.0))
-    bad = {NO_USER: pl.col("user_id").fill_null("") == "", NO_SONG: pl.col("song_id").fill_null("") == ""}
-    columns: list[Any] = ["user_id", "song_id", pl.col("number").alias("plays"), *extras]
-    if "plays" in cells.columns:
-        frame = frame.with_columns(number=_as_number(cells["plays"]))
-        bad[NOT_NUMBER] = pl.col("number").is_null()
-        bad[NOT_POSITIVE] = ~(pl.col("number").is_finite() & (pl.col("number") > 0)).fill_null(True)
-        columns += [pl.col("plays").cast(pl.String).alias("plays_text")] if told else []
-    if "time" in cells.columns:
-        frame = frame.with_columns(first=unix_seconds(cells["time"], time_unit))
-        bad[NO_TIME] = pl.col("first").is_null()
-        bad[LATE_TIME] = (pl.col("first").abs() > LATEST_SECONDS).fill_null(False)
-        columns += ["first", *([pl.col("time").cast(pl.String).alias("time_text")] if told else [])]
-    if n_columns:
-        columns.append(pl.lit(n_columns).alias("n_columns"))
-    reason = pl.col("reason") if "reason" in cells.columns else pl.lit(None, dtype=pl.String)
-    if frame.select(pl.any_horizontal(*bad.values()).any()).item():
-        reason = pl.coalesce(reason, *(pl.when(is_bad).then(pl.lit(why)) for why, is_bad in bad.items()))
-    return frame.select(*columns, reason.alias("reason"))
-
-
-def _as_number(column: pl.Series) -> pl.Series:
-    texts = column.str.strip_chars() if column.dtype == pl.String else column
-    return texts.cast(pl.Float64, strict=False)
-
-
-def unix_seconds(times: pl.Series, unit: str) -> pl.Series:
-    """Times as unix seconds, int64; null where not understood. ISO times without an offset are taken as UTC.
-
-    Args:
-        times: numbers or texts of numbers in `unit` ("s", "ms", "us"), ISO texts ("iso"), or a date type (any unit).
-    """
-    if times.dtype.is_temporal():
-        return times.cast(pl.Datetime("us")).dt.epoch("s")
-    if unit != "iso":
-        texts = times.str.strip_chars() if times.dtype == pl.String else times
-        seconds = (texts.cast(pl.Float64, strict=False) / UNITS[unit]).floor()
-        return seconds.cast(pl.Int64, strict=False)
-    if times.dtype != pl.String:
-        return pl.Series(times.name, [None] * len(times), dtype=pl.Int64)
-    texts = times.str.strip_chars().str.replace("T", " ", literal=True).str.strip_suffix("Z")
-    found = pl.Series(times.name, [None] * len(times), dtype=pl.Int64)
-    for form in ISO_FORMATS:
-        if not found.null_count():
-            break
-        parsed = texts.str.to_datetime(form, strict=False, time_unit="us").dt.epoch("s")
-        found = found.fill_null(parsed) if found.null_count() < len(found) else parsed
-    return found
-
-
-def keep_good(frame: pl.DataFrame, notes: Counter[str], *, skip_bad: bool, where: str) -> pl.DataFrame:
-    """The good rows with ids as categories. Bad rows are noted when they may be skipped, else the first is an error.
+def _refuse_swallowed_rows(cells: list[str], lines: list[str], layout: Layout, where: str) -> None:
+    """Refuse a quoted cell over several lines of which one is a whole row: its quotes belong to two other cells.
 
     Raises:
-        InputError: a bad row.
+        InputError: names the line where the quote opened.
     """
-    notes["rows read"] += frame.height
-    if frame["reason"].null_count() < frame.height:
-        bad = frame.filter(pl.col("reason").is_not_null())
-        if not skip_bad:
-            raise InputError(f"{where}{explain(bad.row(0, named=True))} Fix it, or pass --set on_bad_row=skip.")
-        for reason, n in bad["reason"].value_counts().iter_rows():
-            notes[f"rows skipped: {reason}"] += n
-        frame = frame.filter(pl.col("reason").is_null())
-    return frame.drop(NOTED, strict=False).with_columns(pl.col("user_id", "song_id").cast(pl.Categorical))
+    full = layout.n_columns - 1
+    in_first_cell = "\n" in cells[0]
+    inner = any(line.count(layout.separator) == full for line in lines[1:-1])
+    if inner or (not in_first_cell and lines[-1].count(layout.separator) >= full):
+        raise InputError(
+            f"{where}: a double quote opens here and closes {len(lines) - 1} lines later, over lines that are rows "
+            "themselves. Close it, or pass --set quotes=no if quotes are part of the text."
+        )
 
 
-def explain(row: Mapping[str, Any]) -> str:
-    """`1042: count 'x3' is not a number.`: what is wrong with a row that `judge` refused."""
-    reason = row["reason"]
-    count, time = row.get("plays_text"), row.get("time_text")
-    told = {
-        RAGGED: f"{row.get('n_found')} columns, expected {row.get('n_columns')}.",
-        NOT_NUMBER: f"count {count or ''!r} is not a number.",
-        NOT_POSITIVE: f"count {count} is not a positive finite number. Leave unplayed songs out.",
-        NO_TIME: f"time {time or ''!r} is not understood. See the setting time_unit: s, ms, us or iso.",
-        LATE_TIME: f"time {time} lies beyond the year 5000. It looks like milliseconds: pass --set time_unit=ms.",
-    }
-    return f"{row['line']}: " + told.get(reason, f"the {reason}.")
+def _explain_quotes(error: csv.Error, line: str) -> str:
+    if "field limit" in str(error):
+        return "a cell is longer than 131,072 characters. Check the quotes, or pass --set quotes=no."
+    if '\\"' in line:
+        return 'a quote inside a cell is written \\" (as MySQL does), expected "". Export with doubled quotes.'
+    return (
+        "text follows a closing double quote. Quotes inside a quoted cell are written twice; "
+        "pass --set quotes=no if quotes are part of the text."
+    )
 
 
 def plays_from_rows(
@@ -296,30 +288,42 @@ def plays_from_rows(
     where: str,
     settings: Mapping[str, Any],
     songs_table: pl.DataFrame | None = None,
+    events: bool = False,
 ) -> Plays:
     """Plays from frames of good rows; rows of the same pair are summed and noted.
 
     Args:
+        events: each row is one play, so that its time is kept, not only the first of its pair.
         songs_table: what is known of songs by `song_id`; None takes it from the frames' extra columns.
     Raises:
         InputError: no row is left.
     """
-    columns, songs = _gather(frames)
+    columns, songs = _gather(frames, fold=not events)
     if not len(columns.get("plays", ())):
         skipped = sum(n for reason, n in notes.items() if reason.startswith("rows skipped"))
-        found = f"every one of {skipped} rows was skipped" if skipped else "there is not one row"
+        found = f"every one of {skipped} rows was skipped" if skipped else "contains no rows"
         raise InputError(f"{where}: {found}. Check the file and the settings.")
     n_good = notes["rows read"] - sum(n for reason, n in notes.items() if reason.startswith("rows skipped"))
     table = songs if songs_table is None else songs_table
     ids = columns.pop("user_id"), columns.pop("song_id")
+    (users, n_users), (items, n_items) = (same_form(column) for column in ids)
+    if n_users + n_items:
+        notes["ids that differ only in their Unicode form joined"] = n_users + n_items
+    first = columns.get("first")
     made = Plays.from_pairs(
-        *ids, columns.pop("plays"), first_played=columns.get("first"), songs_table=table, settings=settings
+        users,
+        items,
+        columns.pop("plays"),
+        first_played=first,
+        songs_table=table,
+        settings=settings,
+        keep_times=events and first is not None,
     )
     notes["duplicate rows summed"] = n_good - made.n_plays
     return made
 
 
-def _gather(frames: Iterable[pl.DataFrame | Numbers]) -> tuple[dict[str, Any], pl.DataFrame | None]:
+def _gather(frames: Iterable[pl.DataFrame | Numbers], fold: bool) -> tuple[dict[str, Any], pl.DataFrame | None]:
     """The columns of all rows, and the extra columns by song. Long event logs are summed on the way to bound memory."""
     held: list[pl.DataFrame] = []
     songs: pl.DataFrame | None = None
@@ -334,7 +338,7 @@ def _gather(frames: Iterable[pl.DataFrame | Numbers]) -> tuple[dict[str, Any], p
             songs = _merge_songs(songs, frame.select(pl.col("song_id").cast(pl.String), *extras))
         held.append(frame.drop(extras))
         n_new += frame.height
-        if n_new >= FOLD_ROWS:
+        if n_new >= FOLD_ROWS and (fold or "first" not in frame.columns):
             held, n_new = [_sum_pairs(_stack(held))], 0
     rows = _stack(held) if held else pl.DataFrame()
     return {column.name: column for column in rows}, songs
@@ -342,20 +346,17 @@ def _gather(frames: Iterable[pl.DataFrame | Numbers]) -> tuple[dict[str, Any], p
 
 def _stack(frames: list[pl.DataFrame]) -> pl.DataFrame:
     """One frame of all; counts are whole numbers only where they are in every one."""
-    return pl.concat(frames, how="vertical_relaxed")
+    if all(frame.columns == frames[0].columns for frame in frames):
+        return pl.concat(frames, how="vertical_relaxed")
+    return pl.concat(frames, how="diagonal_relaxed")  # parts of which some lack a column
 
 
 def _merge_songs(songs: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
     """What is known of each song: the first text that is not empty, column by column."""
-    both = new if songs is None else pl.concat([songs, new])
+    both = new if songs is None else pl.concat([songs, new], how="diagonal")
     return both.group_by("song_id", maintain_order=True).agg(pl.all().drop_nulls().first())
 
 
 def _sum_pairs(rows: pl.DataFrame) -> pl.DataFrame:
     wanted = [pl.col("plays").sum()] + ([pl.col("first").min()] if "first" in rows.columns else [])
     return rows.group_by("user_id", "song_id", maintain_order=True).agg(wanted)
-
-
-def number_rows(frame: pl.DataFrame, first: int) -> pl.DataFrame:
-    """The frame with a column `line` that counts from `first`, for messages."""
-    return frame.with_columns(line=np.arange(first, first + frame.height))

@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from deepcuts.artifacts import TEST, TRAIN, VALIDATION, Plays, Split
+from deepcuts.artifacts.vocabulary import composed
 from deepcuts.config import require
+from deepcuts.data.judge import unix_seconds
 from deepcuts.errors import InputError, SettingError
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,8 @@ class SplitSettings:
         test: fraction of the eligible songs that are tested.
         validation: fraction of the other eligible songs, where settings are chosen; 0 for none.
         seed: of the draw.
-        cutoff: unix seconds, for "time"; None puts it where the latest fraction `test` of the songs begins.
+        cutoff: for "time": unix seconds, or a date such as 2024-03-05 or 2024-03-05T18:00+01:00 (UTC without an
+            offset); None puts it where the latest fraction `test` of the songs begins.
         group_column: column of the songs table that names the group, for "artist".
     """
 
@@ -33,7 +36,7 @@ class SplitSettings:
     test: float = 0.2
     validation: float = 0.1
     seed: int = 0
-    cutoff: int | None = None
+    cutoff: int | str | None = None
     group_column: str = "artist"
 
     def __post_init__(self) -> None:
@@ -41,7 +44,17 @@ class SplitSettings:
         require(0 < self.test < 1, "test", self.test, "a fraction strictly between 0 and 1")
         require(0 <= self.validation < 1, "validation", self.validation, "a fraction from 0 up to 1")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
+        understood = not isinstance(self.cutoff, str) or cutoff_seconds(self.cutoff) is not None
+        require(understood, "cutoff", self.cutoff, "unix seconds or a date such as 2024-03-05 or 2024-03-05T18:00")
         require(self.cutoff is None or self.by == "time", "cutoff", self.cutoff, "none unless by=time")
+
+
+def cutoff_seconds(cutoff: int | str | None) -> int | None:
+    """A cutoff in unix seconds; None where there is none or its text is no date."""
+    if isinstance(cutoff, str):
+        found = unix_seconds(pl.Series([cutoff], dtype=pl.String), "iso")[0]
+        return None if found is None else int(found)
+    return cutoff
 
 
 def make_split(
@@ -84,7 +97,25 @@ def make_split(
     else:
         _draw(roles, TEST, settings.test, group, eligible, rng)
         _draw(roles, VALIDATION, settings.validation, group, eligible & (roles == TRAIN), rng)
-    return _finish(plays, roles, group, record)
+    split = _finish(plays, roles, group, record)
+    warn_of_hidden_plays(plays, split)
+    return split
+
+
+def warn_of_hidden_plays(plays: Plays, split: Split) -> None:
+    """Log a warning with the reason when a split hides more than half of all plays."""
+    total = float(plays.counts.data.sum(dtype=np.float64))
+    of_tested = float(plays.counts.data[split.roles[plays.counts.indices] == TEST].sum(dtype=np.float64))
+    late = 0.0
+    if "cutoff" in split.settings:
+        learned = split.learning_plays(plays).counts.data.sum(dtype=np.float64)
+        late = total - of_tested - float(learned)
+    if of_tested + late > total / 2:
+        log.warning(
+            "the split hides %.0f %% of all plays: %.0f %% are of songs for testing, %.0f %% of other songs from "
+            "the cutoff on. Choose a smaller test, a later cutoff, or another way to split.",
+            *(100 * part / total for part in (of_tested + late, of_tested, late)),
+        )
 
 
 def folds(
@@ -139,20 +170,23 @@ def group_numbers(plays: Plays, settings: SplitSettings, groups: pl.DataFrame | 
         missing = {"song_id", "group"} - set(groups.columns)
         if missing:
             raise InputError(f"groups: no column {min(missing)!r}; expected song_id and group.")
-        table = groups.select(pl.col("song_id").cast(pl.String), "group").unique(maintain_order=True)
+        table = groups.select(composed(groups["song_id"]).alias("song_id"), "group").unique(maintain_order=True)
         if table["song_id"].n_unique() != table.height:
             twice = table.filter(pl.col("song_id").is_duplicated())["song_id"][0]
-            raise InputError(f"groups: song {twice!r} stands in two groups. Join the groups, or choose one.")
+            raise InputError(f"groups: song {twice!r} is in two groups. Join the groups, or choose one.")
         names = pl.DataFrame({"song_id": plays.songs.ids}).join(table, on="song_id", how="left", maintain_order="left")
         column = names["group"]
     elif settings.by == "artist":
-        if settings.group_column not in plays.songs_table.columns:
+        name = settings.group_column
+        columns = plays.songs_table.columns
+        fitting = [one for one in columns if one == name] or [one for one in columns if one.lower() == name.lower()]
+        if not fitting:
             known = ", ".join(plays.songs_table.columns)
             raise InputError(
                 f"songs table: no column {settings.group_column!r} to split by; the columns are {known}. "
                 "Choose with --set group_column=..., or split by=song."
             )
-        column = plays.songs_table[settings.group_column]
+        column = plays.songs_table[fitting[0]]
     else:
         return np.arange(n_songs)
     number = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
@@ -208,7 +242,7 @@ def _split_by_time(roles: np.ndarray, plays: Plays, settings: SplitSettings, eli
         raise InputError("plays: have no times, so they cannot be split by time. Read them with --set time=COLUMN.")
     born = np.full(len(plays.songs), np.iinfo(np.int64).max)
     np.minimum.at(born, plays.counts.indices, plays.first_played)
-    cutoff = settings.cutoff
+    cutoff = cutoff_seconds(settings.cutoff)
     if cutoff is None:
         cutoff = _latest(born[eligible], settings.test)
     roles[eligible & (born >= cutoff)] = TEST

@@ -1,42 +1,36 @@
-"""Plays from anybody's table: csv, tsv or parquet of (user, song, plays[, time]) or of single listens; or a matrix.
+"""Plays from anybody's table: csv, tsv or parquet of (user, song, plays[, time]) or of single listens.
 
 Columns are found by name. A setting left at "auto" takes the first of a short documented list that is there (SYNONYMS);
-when two fit, the reader asks instead of choosing.
+when two fit, or a file without header has columns that may mean anything, the reader asks instead of choosing.
 """
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-import numpy as np
 import polars as pl
-from scipy import sparse
 
-from deepcuts.artifacts import Plays, Vocabulary
-from deepcuts.checks import did_you_mean
 from deepcuts.config import require
-from deepcuts.data.reading import Reading, decode_lines, open_bytes, read_lines, split_cells, strip_mark
-from deepcuts.data.rows import RESERVED, Layout, Numbers, judge, keep_good, number_rows, plays_from_rows, read_rows
+from deepcuts.data.archives import members, open_bytes, tables_among
+from deepcuts.data.columns import (
+    Columns,
+    find_columns,
+    known_names,
+    name_columns,
+    refuse_id_dtypes,
+)
+from deepcuts.data.judge import RESERVED, judge, keep_good, number_rows
+from deepcuts.data.reading import LONGEST_LINE, Reading
+from deepcuts.data.rows import Layout, Numbers, plays_from_rows, rows_of
+from deepcuts.data.sniff import Sniffed, sniff
 from deepcuts.errors import InputError
 
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
 PARQUET_ROWS = 4_000_000
-
-# What "auto" accepts, ignoring case. Each inner tuple is tried whole before the next: an artist is the thing
-# recommended only where no song is named. A song id and a track id in one table are for a person to choose between.
-SYNONYMS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "user": (("user_id", "user", "userid", "uid", "listener"),),
-    "song": (
-        ("song_id", "song", "songid", "track_id", "track", "trackid", "item_id", "item", "itemid"),
-        ("artist_id", "artistid"),
-    ),
-    "plays": (("plays", "play_count", "playcount", "count", "listens", "weight"),),
-    "time": (("time", "timestamp", "first_played", "played_at", "date", "ts"),),
-}
-OUR_NAMES = {"user": "user_id", "song": "song_id", "plays": "plays", "time": "time"}
 
 
 @dataclass(frozen=True)
@@ -45,12 +39,16 @@ class EventSettings:
 
     Attributes:
         user, song: column names, or "auto" (see SYNONYMS). Without a header the columns are called column_1, ...
+            Where the song is a title and there is an artist, the song id is "artist – title".
         time: column name, "auto", or None to read no times.
-        time_unit: "s", "ms" or "us" since 1970, or "iso" for texts such as 2020-01-31 12:00 (UTC unless they say so).
-        song_columns: extra columns, kept in the songs table when they are there; names joined by commas.
+        time_unit: "s", "ms", "us" or "ns" since 1970, or "iso" for texts such as 2020-01-31 12:00 or
+            31 Jan 2020, 12:00 (UTC unless they say so).
+        columns: names of the columns of a file without header, in order, joined by commas; - leaves one out.
+        song_columns: extra columns, kept in the songs table when they are there, in any case; names joined by commas.
         separator: "auto", "tab", "comma", "semicolon", "bar", "space" or any one character.
         header: "auto" (is a known name in the first line?), "yes" or "no".
-        quotes: may fields stand in double quotes: "yes", "no", or "auto" (yes, unless columns are parted by tabs).
+        quotes: may cells be in double quotes: "yes", "no", or "auto" (yes, unless tabs separate the columns).
+        decimal: sign in counts: "point" (1.5), "comma" (1,5), or "auto" (both, but 1.234 beside ; is asked about).
         on_bad_row: "fail" at the first bad row, or "skip" bad rows and count them in the notes.
         member: the file's name inside a zip; None takes its only table.
     """
@@ -59,10 +57,12 @@ class EventSettings:
     song: str = "auto"
     time: str | None = None
     time_unit: str = "s"
+    columns: str | None = None
     song_columns: str = "artist,title,album"
     separator: str = "auto"
     header: str = "auto"
     quotes: str = "auto"
+    decimal: str = "auto"
     on_bad_row: str = "fail"
     member: str | None = None
 
@@ -73,9 +73,11 @@ class EventSettings:
             ("header", ("auto", "yes", "no")),
             ("quotes", ("auto", "yes", "no")),
             ("on_bad_row", ("fail", "skip")),
-            ("time_unit", ("s", "ms", "us", "iso")),
+            ("time_unit", ("s", "ms", "us", "ns", "iso")),
+            ("decimal", ("auto", "point", "comma")),
         ):
             require(getattr(self, name) in allowed, name, getattr(self, name), " or ".join(allowed))
+        require(self.separator != '"', "separator", self.separator, "anything but a double quote")
         require(not set(self.extras) & RESERVED, "song_columns", self.song_columns, f"none of {sorted(RESERVED)}")
 
     @property
@@ -95,11 +97,12 @@ class TableSettings(EventSettings):
     plays: str = "auto"
 
 
-def read_table(path: Path | str, settings: TableSettings) -> Reading:
+def read_table(path: Path | str | Sequence[Path | str], settings: TableSettings) -> Reading:
     """Plays from a table with one row (user, song, plays[, time]); rows of the same pair are summed.
 
     Args:
-        path: .csv, .tsv or any delimited text, plain or in .gz, .bz2 or .zip; or .parquet.
+        path: .csv, .tsv or any delimited text, plain, packed (.gz, .bz2, .xz, .zst), in a .zip or .tar; parquet; or a
+            folder of such parts, or several files: these are one table.
     Raises:
         InputError: a missing or ambiguous column, a bad row (names file and line), an empty or damaged file.
         ResourceError: the machine refuses to read it.
@@ -107,8 +110,8 @@ def read_table(path: Path | str, settings: TableSettings) -> Reading:
     return _read(path, settings, settings.plays, "table")
 
 
-def read_events(path: Path | str, settings: EventSettings) -> Reading:
-    """Plays counted from a log with one row (user, song[, time]) a listen.
+def read_events(path: Path | str | Sequence[Path | str], settings: EventSettings) -> Reading:
+    """Plays counted from a log with one row (user, song[, time]) a listen; with times, the time of each is kept.
 
     Args:
         path: as in `read_table`.
@@ -118,198 +121,144 @@ def read_events(path: Path | str, settings: EventSettings) -> Reading:
     return _read(path, settings, None, "events")
 
 
-def _read(path: Path | str, settings: EventSettings, plays: str | None, reader: str) -> Reading:
-    path = Path(path)
+def _read(path: Path | str | Sequence[Path | str], settings: EventSettings, plays: str | None, reader: str) -> Reading:
     notes: Counter[str] = Counter()
     wanted = {"user": settings.user, "song": settings.song, "plays": plays, "time": settings.time}
-    is_parquet = path.suffix == ".parquet"
-    frames = (_parquet_rows if is_parquet else _text_rows)(path, settings, wanted, notes)
+    given = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+    parts = [part for one in given for part in table_parts(one, settings.member)]
+    frames: Iterator[pl.DataFrame | Numbers] = (
+        frame for part in parts for frame in _rows_of_part(*part, settings, wanted, notes)
+    )
+    if len(parts) > 1:
+        frames = _without_numbers(frames)
+        notes["files read as one table"] = len(parts)
     record = {"reader": reader, **dataclasses.asdict(settings)}
-    made = plays_from_rows(frames, notes, f"{path}", record)
-    return Reading(made, None, dict(notes))
+    where = ", ".join(map(str, given))
+    made = plays_from_rows(frames, notes, where, record, events=plays is None)
+    always = {"rows read", "header lines", "duplicate rows summed"}
+    return Reading(made, None, {what: n for what, n in notes.items() if n or what in always})
+
+
+def _without_numbers(frames: Iterator[pl.DataFrame | Numbers]) -> Iterator[pl.DataFrame | Numbers]:
+    for frame in frames:
+        yield frame.frame() if isinstance(frame, Numbers) else frame
+
+
+def table_parts(path: Path, member: str | None = None) -> list[tuple[Path, str | None]]:
+    """The files that make up one table: (file, member) pairs.
+
+    A folder gives all its tables, if they are of one kind; an archive its only table, or the parts that Spark wrote.
+
+    Raises:
+        InputError: files of several kinds in a folder, or none.
+    """
+    if member is not None or (path.exists() and not path.is_dir() and not path.is_file()):
+        return [(path, member)]
+    if not path.is_dir():
+        names = tables_among(members(path)) if path.exists() else []
+        is_parts = len(names) > 1 and all(name.rsplit("/", 1)[-1].startswith("part-") for name in names)
+        return [(path, name) for name in names] if is_parts else [(path, None)]
+    names = tables_among(members(path))
+    kinds = {"".join(Path(name).suffixes[-2:]).lower() if "part-" not in name else "" for name in names}
+    if not names or len(kinds) > 1:
+        found = ", ".join(names[:20]) or "no files"
+        raise InputError(
+            f"{path}: a folder of {found}: expected the parts of one table. Name one with --set member=NAME."
+        )
+    return [(path / name, None) for name in names]
+
+
+def _rows_of_part(
+    path: Path, member: str | None, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
+) -> Iterator[pl.DataFrame | Numbers]:
+    where = f"{path}/{member}" if member else f"{path}"
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_bytes(path, member))
+        sample = stream.read(LONGEST_LINE)
+        if sample.startswith(b"PAR1"):
+            yield from _parquet_rows(_whole_file(path, stream, sample, stack), where, settings, wanted, notes)
+            return
+        yield from _text_rows(stream, sample, where, settings, wanted, notes)
+
+
+def sniff_with(sample: bytes, settings: EventSettings, wanted: dict[str, str | None], where: str) -> Sniffed:
+    """`sniff` with the settings a person chose."""
+    header = "no" if settings.columns is not None and settings.header == "auto" else settings.header
+    return sniff(
+        sample,
+        len(sample) < LONGEST_LINE,
+        separator=SEPARATORS.get(settings.separator, settings.separator),
+        quotes=settings.quotes,
+        header=header,
+        known=known_names([*wanted.values(), *settings.extras]),
+        where=where,
+    )
 
 
 def _text_rows(
-    path: Path, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
+    stream: IO[bytes],
+    sample: bytes,
+    where: str,
+    settings: EventSettings,
+    wanted: dict[str, str | None],
+    notes: Counter[str],
 ) -> Iterator[pl.DataFrame | Numbers]:
-    first_line = _first_line(path, settings.member)
-    separator = SEPARATORS.get(settings.separator, settings.separator)
-    if separator == "auto":
-        separator = guess_separator(first_line, f"{path}")
-    quoted = settings.quotes == "yes" or (settings.quotes == "auto" and separator != "\t")
-    cells = next(split_cells([first_line], separator, quoted))
-    has_header = settings.header == "yes" or (settings.header == "auto" and looks_like_header(cells, wanted))
-    notes["header lines"] = int(has_header)
-    names = cells if has_header else [f"column_{i + 1}" for i in range(len(cells))]
-    if not has_header:
-        order = [name for name in ("user", "song", "plays") if wanted[name] is not None]
-        wanted = {**wanted, **{n: f"column_{i + 1}" for i, n in enumerate(order) if wanted[n] == "auto"}}
-    places = {name: names.index(column) for name, column in find_columns(names, wanted, f"{path}").items()}
-    places |= {name: names.index(name) for name in settings.extras if name in names}
-    layout = Layout(separator, len(names), places, quoted, settings.time_unit)
-    yield from read_rows(
-        path,
+    found = sniff_with(sample, settings, wanted, where)
+    notes["header lines"] += int(found.names is not None)
+    notes["lines before the table left out"] += found.n_notes
+    names, wanted = name_columns(found, settings.columns, wanted, where)
+    columns = find_columns(names, wanted, settings.extras, where, found.rows)
+    columns.tell_left_out(notes)
+    decimal = "ask" if settings.decimal == "auto" and found.separator == ";" else settings.decimal
+    layout = Layout(found.separator, len(names), columns.places, found.quoted, settings.time_unit, decimal)
+    yield from rows_of(
+        stream,
         layout,
         notes,
+        start=found.start,
+        line=found.n_head + 1,
+        where=where,
+        header=found.header,
         skip_bad=settings.on_bad_row == "skip",
-        header_lines=int(has_header),
-        member=settings.member,
     )
 
 
-def _first_line(path: Path, member: str | None) -> str:
-    with open_bytes(path, member) as stream:
-        lines, _ = decode_lines(strip_mark(stream.readline(), f"{path}"))
-    if not lines:
-        raise InputError(f"{path}: the file is empty. Check that it was written whole.")
-    return lines[0]
-
-
-def guess_separator(line: str, where: str) -> str:
-    """Tab, semicolon, comma, bar or space: the one that stands most often in the line, the earlier one in a tie.
-
-    Raises:
-        InputError: none is there.
-    """
-    best = max("\t;,| ", key=line.count)
-    if not line.count(best):
-        raise InputError(f"{where}:1: {line[:60]!r} has only one column. Name what parts them with --set separator=...")
-    return best
-
-
-def looks_like_header(cells: Sequence[str], wanted: dict[str, str | None]) -> bool:
-    """A first line is a header when it holds a name we were told or know, or when no cell of it is a number."""
-    known = {name for tiers in SYNONYMS.values() for tier in tiers for name in tier}
-    told = {name for name in wanted.values() if name is not None}
-    return any(c.strip().lower() in known or c in told for c in cells) or not any(_is_number(c) for c in cells)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def find_columns(names: Sequence[str], wanted: dict[str, str | None], where: str) -> dict[str, str]:
-    """Which column is what: "user_id", "song_id", "plays", "time" → the column's own name.
-
-    Args:
-        names: the columns there are.
-        wanted: user, song, plays, time → a column name, "auto", or None when not wanted.
-    Raises:
-        InputError: a column is missing (lists those there are) or "auto" fits two (lists both).
-    """
-    twice = [name for name, n in Counter(names).items() if n > 1 and name in wanted.values()]
-    if twice:
-        raise InputError(f"{where}: column {twice[0]!r} stands twice. Rename one.")
-    found = {}
-    for what, name in wanted.items():
-        if name == "auto":
-            found[OUR_NAMES[what]] = _by_synonym(names, what, where)
-        elif name is not None:
-            if name not in names:
-                raise InputError(
-                    f"{where}: no column {name!r}; the columns are {', '.join(map(repr, names))}."
-                    f"{did_you_mean(name, names)} Name it with --set {what}=COLUMN."
-                )
-            found[OUR_NAMES[what]] = name
-    return found
-
-
-def _by_synonym(names: Sequence[str], what: str, where: str) -> str:
-    for tier in SYNONYMS[what]:
-        fitting = [name for name in names if name.strip().lower() in tier]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            told = " and ".join(map(repr, fitting))
-            raise InputError(f"{where}: both {told} may be the {what}. Choose with --set {what}=COLUMN.")
-    raise InputError(
-        f"{where}: no column for the {what}; the columns are {', '.join(map(repr, names))}. "
-        f"Name it with --set {what}=COLUMN. (A file without a header line: --set header=no.)"
-    )
+def _whole_file(path: Path, stream: IO[bytes], sample: bytes, stack: ExitStack) -> Path | bytes:
+    """Parquet needs the whole file: as it lies on disk, or from an archive or pipe in memory."""
+    if path.is_file():
+        with path.open("rb") as plain:
+            if plain.read(4) == b"PAR1":
+                return path
+    return sample + stream.read()
 
 
 def _parquet_rows(
-    path: Path, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
+    source: Path | bytes, where: str, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
 ) -> Iterator[pl.DataFrame]:
-    with open_bytes(path, settings.member):
-        pass  # not there, no permission: said in our words
     try:
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(source)
         schema = table.collect_schema()
-        found = find_columns(schema.names(), wanted, f"{path}")
-        for name in (found["user_id"], found["song_id"]):
-            if schema[name].is_float():
-                raise InputError(f"{path}: column {name!r} holds decimal numbers, expected ids. Save them as texts.")
-        picked = [pl.col(column).alias(name) for name, column in found.items()]
-        picked += [pl.col(name).cast(pl.String) for name in settings.extras if name in schema.names()]
+        names = schema.names()
+        rows = [[str(value) for value in row] for row in table.select(_plain(schema)).head(200).collect().iter_rows()]
+        plain = [name for name in names if not schema[name].is_nested()]
+        columns: Columns = find_columns(plain, wanted, settings.extras, where, rows)
+        columns.tell_left_out(notes, [name for name in names if schema[name].is_nested()])
+        refuse_id_dtypes(schema, plain, columns, where)
+        picked = [
+            pl.col(plain[at]).alias(name)
+            if name in ("plays", "time", "user_id", "song_id")
+            else pl.col(plain[at]).cast(pl.String).alias(name)
+            for name, at in columns.places.items()
+        ]
         height = int(table.select(pl.len()).collect().item())
         for start in range(0, height, PARQUET_ROWS):
             cells = number_rows(table.select(picked).slice(start, PARQUET_ROWS).collect(), start + 1)
             skip_bad = settings.on_bad_row == "skip"
-            yield keep_good(judge(cells, settings.time_unit), notes, skip_bad=skip_bad, where=f"{path}: row ")
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: damaged or not parquet ({error}). Write it again.") from error
+            judged = judge(cells, settings.time_unit, decimal=settings.decimal)
+            yield keep_good(judged, notes, skip_bad=skip_bad, where=f"{where}: row ")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise InputError(f"{where}: damaged or not parquet ({error}). Write it again.") from error
 
 
-@dataclass(frozen=True)
-class MatrixSettings:
-    """Where the ids of a matrix lie: text files beside it, one id a line, in the order of rows and of columns.
-
-    Attributes:
-        users, songs: names of the two files.
-    """
-
-    users: str = "users.txt"
-    songs: str = "songs.txt"
-
-
-def read_matrix(path: Path | str, settings: MatrixSettings) -> Reading:
-    """Plays from a SciPy sparse matrix [n_users, n_songs] (`scipy.sparse.save_npz`) and its ids.
-
-    Stored zeros mean "not played" and are left out; so are users and songs without any play. Both are noted.
-
-    Raises:
-        InputError: the shape does not fit the ids ("It looks transposed"), a count is not positive, a damaged file.
-    """
-    path = Path(path)
-    matrix = _load_npz(path)
-    users = Vocabulary(read_lines(path.parent / settings.users)[0], "user")
-    songs = Vocabulary(read_lines(path.parent / settings.songs)[0], "song")
-    _check_matrix_shape(path, matrix.shape, (len(users), len(songs)))
-    n_stored = matrix.nnz
-    matrix.sum_duplicates()
-    pairs = matrix.tocoo()
-    row, column = pairs.coords
-    played = pairs.data != 0
-    record: dict[str, Any] = {"reader": "matrix", **dataclasses.asdict(settings)}
-    plays = Plays.from_pairs(
-        users.ids.gather(row[played]), songs.ids.gather(column[played]), pairs.data[played], settings=record
-    )
-    notes = {
-        "stored values read": n_stored,
-        "stored zeros left out": int(np.count_nonzero(~played)),
-        "users without plays left out": len(users) - len(plays.users),
-        "songs without plays left out": len(songs) - len(plays.songs),
-    }
-    return Reading(plays, None, notes)
-
-
-def _load_npz(path: Path) -> sparse.csr_array:
-    with open_bytes(path) as stream:
-        try:
-            return sparse.csr_array(sparse.load_npz(stream))
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{path}: not a matrix of scipy.sparse.save_npz ({error}). Save it again.") from error
-
-
-def _check_matrix_shape(path: Path, found: tuple[int, ...], expected: tuple[int, int]) -> None:
-    if found == expected:
-        return
-    message = f"{path}: has shape {list(found)}, expected {list(expected)} ({expected[0]} users, {expected[1]} songs)."
-    if found[::-1] == expected:
-        message += " It looks transposed: users come first. Save matrix.T."
-    raise InputError(message)
+def _plain(schema: pl.Schema) -> list[str]:
+    return [name for name, kind in schema.items() if not kind.is_nested()]
