@@ -75,7 +75,7 @@ def test_two_files_of_one_name_are_refused_with_the_way_out(deepcuts, music, tmp
     [
         (["--ids", "name"], 2, "ids = 'name'"),
         (["-j", "0"], 2, "jobs = 0: expected at least 1"),
-        (["--songs", "no.csv"], 3, "no.csv: cannot be read"),
+        (["--songs", "no.csv"], 3, "no.csv: no such file"),
         (["--set", "hop=4096"], 2, "hop = 4096: expected 1 to window samples"),
     ],
 )

@@ -143,9 +143,9 @@ def test_a_stray_quote_costs_linear_time_and_is_text(tmp_path):
     rows = [f"user{i % 1000},Song number {i % 5000} with a name,1" for i in range(200_000)]
     rows[1000] = 'ann,Blue Monday 12" mix,3'
     rows[1001] = 'ann,"Quoted, with comma",2'
-    begin = time.perf_counter()
+    begin = time.process_time()  # a busy neighbour must not fail it
     reading = table(tmp_path, HEADER + "\n".join(rows))
-    assert time.perf_counter() - begin < 8
+    assert time.process_time() - begin < 8
     assert pairs(reading)[("ann", 'Blue Monday 12" mix')] == 3
     assert pairs(reading)[("ann", "Quoted, with comma")] == 2
 

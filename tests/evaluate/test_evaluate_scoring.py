@@ -139,7 +139,7 @@ def test_a_checkpoint_of_something_else_is_passed_over_and_named(counted, tmp_pa
     whole = evaluate(systems, hidden, how)
     with caplog.at_level(logging.WARNING):
         same(evaluate(systems, hidden, how, checkpoint=tmp_path / "c"), whole)
-    assert caplog.text.lower().count("begin anew") == 1
+    assert caplog.text.lower().count("starting over") == 1
     assert told in caplog.text
 
 

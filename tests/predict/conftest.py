@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
-from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, TreesSettings
+from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, StackSettings, TreesSettings
 
 MakeFeatures = Callable[..., Features]
 MakeFactors = Callable[..., Factors]
@@ -47,6 +47,8 @@ def small_settings(name: str) -> LessonSettings:
         return CnnSettings(width=8, kernel=4, pool=2, dense=16, window=32, n_epochs=8, batch=8, lr=5e-3, device="cpu")
     if name == "trees":
         return TreesSettings(n_trees=12, n_cov=3, n_jobs=1)
+    if name == "stack":
+        return StackSettings(n_trees=12, n_cov=3, n_jobs=1, target="raw", weight_listeners=0)
     return ENCODERS[name].settings()
 
 

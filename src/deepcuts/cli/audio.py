@@ -10,6 +10,7 @@ import typer
 from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
 from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
+from deepcuts.audio.table import features_of_table, read_numbers
 from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
 from deepcuts.errors import QuarantineError
 from deepcuts.store import refuse_to_replace
@@ -94,6 +95,27 @@ def pool(
     pooled = pool_features(Features.load(features), settings_of(PoolSettings, toml, assignments, "pool"), table)
     pooled.save(output)
     say(f"{output}: {len(pooled.songs):,} songs, {pooled.n_channels} statistics each")
+
+
+@app.command("table")
+def table_features(
+    table: Annotated[Path, typer.Argument(help="csv, tsv or parquet with a header: one row a song.")],
+    output: Out,
+    song_id: Annotated[str, typer.Option("--id", help="The column of song ids.")] = "song_id",
+    columns: Annotated[list[str] | None, typer.Option("--column", help="Take only these; repeat.")] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="Leave these out; repeat.")] = None,
+    pretrained_on: Annotated[
+        list[str] | None, typer.Option("--pretrained-on", help="What the numbers were learned from, by name; repeat.")
+    ] = None,
+) -> None:
+    """Features from a table of numbers: embeddings or descriptors that somebody else has made of each song."""
+    refuse_to_replace(output, kind="features")
+    made = features_of_table(
+        read_numbers(table), where=str(table), song_id=song_id, columns=columns or [], drop=drop or [],
+        pretrained_on=pretrained_on or [],
+    )  # fmt: skip
+    made.save(output)
+    say(f"{output}: {len(made.songs):,} songs, {made.n_channels} numbers each: {', '.join(made.settings['columns'])}")
 
 
 @app.command("words")

@@ -33,6 +33,22 @@ def lastfm_command(
     print(results.rows_text(content["rows"]))
 
 
+@app.command("artists")
+def artists_command(
+    data: Data,
+    output: Results = Path("docs/results"),
+    work: Work = Path("work/artists"),
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """The real benchmark with power: Last.fm artists, thirteen audio statistics of one track each."""
+    from deepcuts.lab import artists  # torch takes seconds to load
+
+    content = artists.run(data, work, settings_of(artists.ArtistsBench, toml, assignments, "artists"))
+    save(content, output / "artists.json")
+    print(results.rows_text(content["rows"]))
+
+
 @app.command("real-paper")
 def real_paper_command(
     data: Data,

@@ -19,7 +19,14 @@ from deepcuts.factors import WmfSettings
 from deepcuts.recommend import RecommendSettings, SimilarSettings
 from deepcuts.worlds import TasteSettings, WorldSettings
 
-ENCODER_NAMES = ("linear", "mlp", "trees", "kernel", "cnn")  # ENCODERS without loading torch; a test compares them
+ENCODER_NAMES = (
+    "linear",
+    "mlp",
+    "trees",
+    "kernel",
+    "stack",
+    "cnn",
+)  # without loading torch; a test compares them
 
 
 def always(cls: type) -> Callable[[], type]:
@@ -66,6 +73,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "explore factors": ("extremes", later("explore.factors", "ExtremeSettings")),
     "explore lists": ("lists", later("explore.lists", "ListSettings")),
     "explore map": ("map", later("explore.songmap", "MapSettings")),
+    "experiment artists": ("artists", later("lab.artists", "ArtistsBench")),
     "experiment lastfm": ("lastfm", later("lab.lastfm", "LastfmBench")),
     "experiment real-paper": ("real_paper", later("lab.real_world", "RealPaper")),
     "experiment taste-profile": ("taste_profile", later("lab.taste_profile", "TasteProfileBench")),

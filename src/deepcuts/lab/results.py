@@ -12,6 +12,7 @@ BEGIN, END = "<!-- results: written by `deepcuts experiment pages` -->", "<!-- e
 # Which files make the page, in order; each was written by the command beside it.
 PARTS = {
     "demo.json": "make demo",
+    "artists.json": "deepcuts experiment artists ../shared/data",
     "lastfm.json": "runs/lastfm.sh ../shared/data",
     "real_paper.json": "runs/lastfm.sh ../shared/data",
     "taste_profile.json": "runs/taste_profile.sh ../shared/data",
@@ -19,7 +20,7 @@ PARTS = {
     "paper_stages.json": "python bench/paper_stages.py",
     "choose.json": "deepcuts experiment choose",
 }
-IN_README = ("demo.json", "lastfm.json")
+IN_README = ("demo.json", "artists.json")
 
 
 def write_pages(folder: Path, page: Path, readme: Path) -> None:

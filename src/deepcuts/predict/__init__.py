@@ -23,6 +23,7 @@ from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
 from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.stack import StackSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
 from deepcuts.predict.wpe import weighted_prediction_error
 
@@ -42,6 +43,7 @@ __all__ = [
     "MlpSettings",
     "NetworkSettings",
     "Origin",
+    "StackSettings",
     "TreesEncoder",
     "TreesSettings",
     "average_predictions",

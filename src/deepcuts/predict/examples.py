@@ -19,6 +19,7 @@ class Examples:
         weights: how much each song's error counts [n_songs] float32, in [0, 1].
         surplus: surplus confidence s = c - 1 [n_songs, n_users] CSR float32, stored where played; None unless the
             loss looks at plays.
+        n_listeners: how many users played each song while the factors were learned [n_songs]; None where unknown.
         floor: weighted prediction error of the observed factors [n_songs] float64; None likewise.
     """
 
@@ -27,6 +28,7 @@ class Examples:
     weights: np.ndarray
     surplus: sparse.csr_array | None = None
     floor: np.ndarray | None = None
+    n_listeners: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -39,6 +41,7 @@ class Examples:
             self.weights[places],
             None if self.surplus is None else self.surplus[places],
             None if self.floor is None else self.floor[places],
+            None if self.n_listeners is None else self.n_listeners[places],
         )
 
 

@@ -21,6 +21,7 @@ from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
 from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.stack import StackSettings, build_stack, fit_stack
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ ENCODERS: dict[str, EncoderKind] = {
     "kernel": EncoderKind(KernelSettings, lambda lessons, settings, _: fit_kernel(lessons, settings), build_kernel),
     "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp, tuple(LOSSES)),
     "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
+    "stack": EncoderKind(StackSettings, lambda lessons, settings, _: fit_stack(lessons, settings), build_stack),
     "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
 }
 

@@ -104,7 +104,7 @@ def make_lessons(
         raise InputError(f"validation: all {len(heard)} songs are for validation, none is left to learn from.")
     mean, scale = target_scaling(song_factors[train])
     targets = ((song_factors - mean) / scale).astype(np.float32)
-    examples = Examples(heard, targets, weights)
+    examples = Examples(heard, targets, weights, n_listeners=listeners_of(learned, features.songs.take(heard)))
     users = None if settings.loss == "mse" else users_of(factors)
     parents = {"features": features.fingerprint, "factors": factors.fingerprint}
     if settings.loss == "wpe" and users is not None and isinstance(factors, Factors):
@@ -125,6 +125,11 @@ def make_lessons(
         lineage=lineage,
     )
     return Lessons(features, examples.take(train), examples.take(held_out), origin, users)
+
+
+def listeners_of(factors: SongFactors, songs: Vocabulary) -> np.ndarray | None:
+    """How many users played each of these songs; None where the factors do not say."""
+    return None if factors.n_listeners is None else factors.n_listeners[factors.songs.positions(songs.ids)]
 
 
 def join_songs(
