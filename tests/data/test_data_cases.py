@@ -535,3 +535,10 @@ def test_zero_bytes_are_refused(tmp_path):
     assert "zero bytes" in refusal(table, tmp_path, "user,song,plays\nann,s1,3\n".encode("utf-16-le"))
     text = HEADER + "ann,s1,3\n" * 2000 + "b\0n,s1,1\n"
     assert "plays.csv:2002:" in refusal(table, tmp_path, text)
+
+
+@pytest.mark.parametrize("skip", ["fail", "skip"])
+@pytest.mark.parametrize("tail", ['"x|y', '"x|y"|s3|2', '"'])
+def test_a_quoted_cell_that_ends_in_the_last_line_hides_nothing(tmp_path, skip, tail):
+    text = 'user|song|plays\nann|s1|3\n"12"" mi\'Neill|s15|8\n#1|s17|8\n' + tail
+    assert "plays.csv:3:" in refusal(table, tmp_path, text, on_bad_row=skip)

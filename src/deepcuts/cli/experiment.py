@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.cli.common import Set, Toml, say, settings_of
-from deepcuts.lab import results
+from deepcuts.lab import quality, results
 from deepcuts.store import write_file
 
 app = typer.Typer(help="Run a benchmark; write its numbers and the pages that show them.", no_args_is_help=True)
@@ -90,6 +90,16 @@ def choose_command(
     from deepcuts.lab import choose
 
     save(choose.run(plays, split, features), output / "choose.json")
+
+
+@app.command("quality")
+def quality_command(
+    folder: Annotated[Path, typer.Argument(help="The folder of the numbers.")] = Path("docs/results"),
+    page: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/quality.md"),
+) -> None:
+    """Write docs/quality.md and quality.json from artists.json: what helped, what did not, and what each costs."""
+    quality.write(folder, page)
+    say(f"{page} and {folder / quality.QUALITY} written")
 
 
 @app.command("demo")

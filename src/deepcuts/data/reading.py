@@ -119,7 +119,7 @@ def _end_outside_quotes(data: bytes, separator: str, done: bool, where: str, lin
                 f"{where}:{at}: a double quote opens here and does not close within {MOST_QUOTED_LINES} lines. "
                 "Close it, or pass --set quotes=no if quotes are part of the text."
             )
-        if not closed or (n_lines and begin < end <= stop):
+        if not done and (not closed or (n_lines and begin < end <= stop)):
             safe = data.rfind(b"\n", 0, begin) + 1
     return safe
 

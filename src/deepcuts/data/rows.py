@@ -19,7 +19,7 @@ import polars as pl
 
 from deepcuts.artifacts import Plays
 from deepcuts.artifacts.rows import Numbered, same_form
-from deepcuts.data.judge import COMMENT, CORE, MOST_EXACT, RAGGED, judge, keep_good
+from deepcuts.data.judge import BROKEN_ID, COMMENT, CORE, MOST_EXACT, RAGGED, judge, keep_good
 from deepcuts.data.reading import ahead, blocks, decode_lines, open_bytes, quoted_cells, split_cells, strip_mark
 from deepcuts.errors import InputError
 from deepcuts.kernels import native
@@ -247,12 +247,21 @@ def _split_carefully(block: bytes, layout: Layout, first_line: int, where: str) 
                 is_comment = ragged and cells[0].startswith("#")
                 columns["reason"].append(COMMENT if is_comment else RAGGED if ragged else None)
                 columns["n_found"].append(n_found)
+                if not ragged and any("\n" in cells[layout.places[name]] for name in ("user_id", "song_id")):
+                    _add_lines_lost(columns, first_line + before + 1, first_line + reader.line_num)
             before = reader.line_num
     except csv.Error as error:
         raise InputError(f"{where}:{first_line + before}: {_explain_quotes(error, lines[before])}") from error
     schema: dict[str, Any] = dict.fromkeys(columns, pl.String) | {"line": pl.Int64, "n_found": pl.Int64}
     frame = pl.DataFrame(columns, schema=schema)
     return judge(frame, layout.time_unit, n_columns=layout.n_columns, decimal=layout.decimal), n_other
+
+
+def _add_lines_lost(columns: dict[str, list[Any]], first: int, stop: int) -> None:
+    """The lines that an id in quotes runs over are rows lost: each is named and counted by itself."""
+    for line in range(first, stop):
+        for name, cells in columns.items():
+            cells.append({"line": line, "reason": BROKEN_ID, "n_found": 0}.get(name))
 
 
 def _refuse_swallowed_rows(cells: list[str], lines: list[str], layout: Layout, where: str) -> None:

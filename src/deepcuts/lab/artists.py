@@ -47,8 +47,8 @@ ENCODERS: dict[str, tuple[str, Any]] = {
 }
 ABOUT = (
     "Thirteen audio statistics of one track an artist. Learned from four fifths of the artists (by group), asked for "
-    "the last fifth. The rows beside `best` use one factorisation of 64 factors; `best` has sizes 8 to 128 side by side "
-    "and the encoder `stack`. Beware: the settings of `best` (sizes, leaves, the weight of fame) were chosen by "
+    "the last fifth. The rows beside `best` use one factorisation of 64 factors; `best` has sizes 8 to 128 side by "
+    "side and the encoder `stack`. Beware: the settings of `best` (sizes, leaves, the weight of fame) were chosen by "
     "cross-validation inside four fifths of these very artists, so most test artists here took part in that choice; "
     "artists kept aside (`runs/newartists.sh`) are the clean check."
 )
