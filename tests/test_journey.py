@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SYSTEMS = {"random", "shuffled", "popularity", "linear", "cnn", "perfect_encoder", "audio_ceiling", "fold_in"}
+HEARD, CONTROLS = {"linear", "cnn"}, {"random", "shuffled", "popularity", "fold_in"}
+SYSTEMS = HEARD | CONTROLS | {"perfect_encoder", "bayes_listener", "audio_ceiling"}
 CHEATING = {"popularity", "fold_in"}
 WORLD = ("n_songs=120", "n_users=300", "seconds=4", "mean_listeners=40", "n_jobs=1")
 FACTORS = ("n_factors=8", "n_sweeps=6")

@@ -26,7 +26,7 @@ from deepcuts.lab.paper.world import PaperWorld, build_world, observed_factors, 
 
 TINY = SCALES["tiny"]
 HEARING = {"mlr", "linear", "ridge", "mlp", "cnn_mse", "cnn_wpe"}
-CONTROLS = {"random", "shuffled", "popularity", "perfect_encoder", "audio_ceiling", "fold_in"}
+CONTROLS = {"random", "shuffled", "popularity", "perfect_encoder", "bayes_listener", "audio_ceiling", "fold_in"}
 
 
 @pytest.fixture(scope="module")

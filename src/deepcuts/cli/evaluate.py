@@ -1,15 +1,17 @@
 """`deepcuts evaluate`: systems on songs nobody has played, beside controls and ceilings."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepcuts.artifacts import Factors, Plays, SongFactors, Split
+from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
 from deepcuts.cli.common import Json, Out, Set, Toml, checkpoint_of, print_json, say, settings_of
 from deepcuts.errors import SettingError
-from deepcuts.evaluate import EvaluateSettings
+from deepcuts.evaluate import EvaluateSettings, System
 from deepcuts.store import refuse_to_replace
+from deepcuts.trial.run import run_trial
 
 
 def evaluate_systems(
@@ -33,7 +35,6 @@ def evaluate_systems(
     popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
     """
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
-    from deepcuts.trial.run import run_trial  # and so does torch
 
     refuse_to_replace(output, kind="report")
     all_plays, chosen, observed = Plays.load(plays), Split.load(split), Factors.load(factors)
@@ -41,13 +42,21 @@ def evaluate_systems(
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
     title = "Songs nobody has played"
     with checkpoint_of(output) as checkpoint:
-        trial = run_trial(all_plays, chosen, observed, predicted, settings, truth=truth, checkpoint=checkpoint)
+        ceilings = None if truth is None else ceilings_from(truth, all_plays, chosen, observed)
+        trial = run_trial(all_plays, chosen, observed, predicted, settings, ceilings=ceilings, checkpoint=checkpoint)
         content = write_report(trial.evaluation, output, audit=trial.audit, title=title, about=trial.about)
     if as_json:
         print_json(content)
     else:
         print(table_text(trial.evaluation))
         say(f"{output}/report.html, report.json, report.png")
+
+
+def ceilings_from(truth: Path, plays: Plays, split: Split, observed: Factors) -> Callable[[Vocabulary], list[System]]:
+    """The rows that only the truth of a planted world can know."""
+    from deepcuts.trial.ceilings import ceilings_of  # torch takes seconds to load
+
+    return ceilings_of(truth, plays, split, observed)
 
 
 def folders_of(systems: list[str]) -> dict[str, Path]:

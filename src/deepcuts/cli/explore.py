@@ -24,6 +24,7 @@ from deepcuts.explore import (
 from deepcuts.explore.names import column_of
 from deepcuts.recommend import usage_space
 from deepcuts.store import kind_of, read_meta
+from deepcuts.trial.rows import fold_in
 
 app = typer.Typer(help="See what factors know: tags, artists, similar songs, a map.", no_args_is_help=True)
 
@@ -233,8 +234,6 @@ def tags_beside(plays: Path, tags: Path | None) -> Tags | None:
 
 def observed_rows(observed: Factors, songs: Vocabulary, counts: Plays) -> np.ndarray:
     """Factors from plays of some songs: as learned where they were, else folded in from their plays."""
-    from deepcuts.trial.rows import fold_in  # loads torch
-
     place = observed.songs.songs.find(songs.ids)
     missing = np.flatnonzero(place < 0)
     rows = observed.songs.vectors[np.maximum(place, 0)].copy()

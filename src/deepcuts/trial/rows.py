@@ -5,22 +5,19 @@ shuffled           a system's own predictions, dealt out to the wrong songs: it 
 popularity         everyone gets the most played test songs; cheats, for it counts the hidden plays
 fold_in            song factors solved from the hidden plays themselves: cheats, the upper bound of WMF
 perfect_encoder    predictions from the true audible latents: what remains is the limit of the factors
+bayes_listener     perfect ears, and the best guess of each taste that the listener's own plays allow
 audio_ceiling      the true audible taste of the true users: no one who only listens can do better
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
 
-from deepcuts.artifacts import CLEAN, Factors, Features, Lineage, Plays, SongFactors, Split, Vocabulary, derive
+from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary, derive
 from deepcuts.errors import InputError
 from deepcuts.evaluate import System, popularity_system, random_system
 from deepcuts.factors import WmfSettings, blocks, fold_in_songs
-from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
-from deepcuts.worlds import Truth, audio_ceiling, load_truth
 
 
 def with_controls(
@@ -29,7 +26,7 @@ def with_controls(
     observed: Factors,
     predicted: Mapping[str, SongFactors],
     *,
-    truth: Path | None = None,
+    ceilings: Callable[[Vocabulary], list[System]] | None = None,
     seed: int = 0,
     n_deals: int = 1,
 ) -> tuple[list[System], Vocabulary]:
@@ -39,7 +36,7 @@ def with_controls(
         plays: all plays, the hidden ones too (the cheating rows count them).
         observed: users and training songs, learned under `split`.
         predicted: song factors by system name; the test songs that all of them hold are ranked.
-        truth: truth of the planted world that the plays come from.
+        ceilings: what only the truth of a planted world can know, for the ranked songs; see `trial.ceilings`.
         n_deals: how many random and shuffled rows; with several they are called "random 1", "random 2", ...
     Returns:
         the systems, and the ranked test songs in the order of their vectors.
@@ -58,8 +55,8 @@ def with_controls(
     hidden = plays.counts_of(observed.users.users, songs)
     listeners = np.bincount(hidden.indices, minlength=len(songs))
     systems += [popularity_system(len(X), listeners, lineage=lineage), *heard]
-    if truth is not None:
-        systems += ceilings(load_truth(truth), plays, split, observed, songs)
+    if ceilings is not None:
+        systems += ceilings(songs)
     return [*systems, fold_in(observed, hidden)], songs
 
 
@@ -102,21 +99,3 @@ def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
     vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
     note = "Song factors solved from the hidden plays themselves: the upper bound of these factors, given enough plays."
     return System("fold_in", X, vectors, "ceiling", True, note, observed.users.lineage)
-
-
-def ceilings(truth: Truth, plays: Plays, split: Split, observed: Factors, songs: Vocabulary) -> list[System]:
-    """What perfect hearing gives in these factors, and what the true tastes give."""
-    if truth.audible.shape[0] != len(plays.songs):
-        raise InputError(f"truth: of {truth.audible.shape[0]} songs, the plays have {len(plays.songs)}. Another world?")
-    latents = np.hstack([truth.audible, truth.heard]).astype(np.float32)
-    heard = Features(plays.songs, latents, np.arange(len(latents) + 1), "truth", {"one_frame": True})
-    encoder = fit_encoder("linear", heard, observed.songs.without(split.test_songs), LinearSettings())
-    perfect = system_of("perfect_encoder", observed, predict_songs(encoder, heard, songs), songs)
-    note = "Song factors predicted from the true audible latents: hearing without error."
-    perfect = replace(perfect, kind="ceiling", note=note)
-    users, all_songs = audio_ceiling(truth)
-    rows = plays.users.positions(observed.users.users.ids)
-    vectors = all_songs[plays.songs.positions(songs.ids)]
-    note = "The true audible taste of every user on the true audible latents: nobody who only listens can do better."
-    known = Lineage(protocol=observed.lineage.protocol or CLEAN)
-    return [perfect, System("audio_ceiling", users[rows], vectors, "ceiling", note=note, lineage=known)]

@@ -1,12 +1,12 @@
 """One trial: audit, rows, scores and report in one call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepcuts.artifacts import Factors, Plays, SongFactors, Split
-from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, audit, evaluate, relevant_plays
+from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
+from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, System, audit, evaluate, relevant_plays
 from deepcuts.trial.rows import ranked_songs, with_controls
 
 
@@ -32,7 +32,7 @@ def run_trial(
     predicted: Mapping[str, SongFactors],
     settings: EvaluateSettings | None = None,
     *,
-    truth: Path | None = None,
+    ceilings: Callable[[Vocabulary], list[System]] | None = None,
     checkpoint: Path | None = None,
 ) -> Trial:
     """Rank the hidden songs for every user with every system, beside controls and ceilings.
@@ -42,7 +42,7 @@ def run_trial(
         split: under which everything was learned.
         observed: factors of users and learning songs.
         predicted: song factors from sound, by the name of their system.
-        truth: folder of a planted world's truth: adds the ceilings that only it can know.
+        ceilings: rows that only the truth of a planted world can know; see `trial.ceilings`.
         checkpoint: a folder to resume from.
     Raises:
         LeakageError: a play of a test song reached something that was learned.
@@ -51,7 +51,7 @@ def run_trial(
     settings = settings or EvaluateSettings()
     songs = ranked_songs(split, list(predicted.values()))
     audit(split, plays, [observed], predicted, test_songs=songs)  # before any row is built from leaky factors
-    systems, songs = with_controls(plays, split, observed, predicted, truth=truth, seed=settings.seed)
+    systems, songs = with_controls(plays, split, observed, predicted, ceilings=ceilings, seed=settings.seed)
     proof = audit(split, plays, [observed], predicted, systems, test_songs=songs)
     hidden = relevant_plays(plays, observed.users.users, songs)
     evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint)

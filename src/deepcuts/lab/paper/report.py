@@ -17,6 +17,7 @@ SHOWN = {
     "shuffled": "CNN with MSE, shuffled over songs",
     "popularity": "popularity",
     "perfect_encoder": "perfect encoder",
+    "bayes_listener": "perfect ears, taste from plays",
     "audio_ceiling": "audio ceiling",
     "fold_in": "upper bound (fold-in)",
     "wmf": "upper bound (joint factors)",

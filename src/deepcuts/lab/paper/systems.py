@@ -16,6 +16,7 @@ from deepcuts.lab.paper.settings import PRICES, SYSTEMS
 from deepcuts.lab.paper.world import PaperWorld, of_songs
 from deepcuts.lab.parts import kept, kept_json, part
 from deepcuts.predict import fit_encoder, predict_songs
+from deepcuts.trial.ceilings import ceilings_of
 from deepcuts.trial.rows import with_controls
 
 
@@ -159,7 +160,8 @@ def score(
     """All systems with controls and ceilings on the test songs, after the leakage audit."""
     seed, truth = world.settings.seed, world.world.folder / "truth"
     teachers = of_songs(observed, world.songs(TRAIN, VALIDATION))
-    systems, songs = with_controls(world.plays, world.split, teachers, predicted, truth=truth, seed=seed)
+    ceilings = ceilings_of(truth, world.plays, world.split, teachers)
+    systems, songs = with_controls(world.plays, world.split, teachers, predicted, ceilings=ceilings, seed=seed)
     systems = [*systems, *extra]
     proof = audit(world.split, world.plays, [observed], predicted, systems, test_songs=songs)
     hidden = relevant_plays(world.plays, observed.users.users, songs)
