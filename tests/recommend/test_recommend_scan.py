@@ -116,3 +116,14 @@ def test_wrong_input_is_refused(kernel):
 
 def test_the_example_in_the_docstring_holds():
     assert doctest.testmod(scan) == (0, 2)
+
+
+def test_a_mask_is_taken_as_a_mask_and_anything_but_positions_is_refused():
+    index = SongIndex(np.array([[3.0], [2.0], [1.0]], np.float32))
+    x = np.array([1.0])
+    assert index.best(x, 3, np.array([True, False, True]))[0].tolist() == [1]
+    assert index.best(x, 3, [0])[0].tolist() == [1, 2]
+    with pytest.raises(InputError, match="exclude has shape"):
+        index.best(x, 3, np.array([True, False]))
+    with pytest.raises(InputError, match="expected positions"):
+        index.best(x, 3, np.array([0.5]))

@@ -56,7 +56,7 @@ class SongIndex:
         Args:
             user_vector: x [n_factors].
             k: how many.
-            exclude: positions of songs to leave out, such as those the user has played.
+            exclude: songs to leave out, such as those the user has played: their positions, or a mask [n_songs] bool.
         Returns:
             songs: positions int64 [at most k]; scores: float32, as many. Fewer than k where fewer songs are left.
         Raises:
@@ -66,9 +66,7 @@ class SongIndex:
         check_shape("user_vector", user_vector, [n_factors])
         require(k >= 1, "k", k, "at least 1")
         x, k = as_float32("user_vector", user_vector), min(k, n_songs)
-        left_out = np.asarray(exclude, np.int64)
-        if left_out.size and not 0 <= left_out.min() <= left_out.max() < n_songs:
-            raise InputError(f"exclude: {left_out.min()} to {left_out.max()} are not positions of {n_songs} songs.")
+        left_out = excluded_positions(exclude, n_songs)
         if not n_songs:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         songs = self._candidates(x, k, left_out)
@@ -90,6 +88,25 @@ class SongIndex:
         parts = range(0, len(songs), SONGS_AT_ONCE)
         sums = [(self.song_factors[songs[i : i + SONGS_AT_ONCE]] * exact).sum(axis=1) for i in parts]
         return np.concatenate([np.zeros(0), *sums])
+
+
+def excluded_positions(exclude: Sequence[int] | np.ndarray, n_songs: int) -> np.ndarray:
+    """Positions int64 of the songs to leave out, from positions or from a mask.
+
+    Raises:
+        InputError: a mask of another length, numbers that are not whole, a position of no song.
+    """
+    given = np.asarray(exclude)
+    if given.dtype == bool:
+        check_shape("exclude", given, [n_songs])
+        return np.flatnonzero(given)
+    if not given.size:
+        return np.zeros(0, np.int64)
+    if not np.issubdtype(given.dtype, np.integer):
+        raise InputError(f"exclude: {given.dtype} numbers: expected positions (whole numbers) or a mask (bool).")
+    if not 0 <= given.min() <= given.max() < n_songs:
+        raise InputError(f"exclude: {given.min()} to {given.max()} are not positions of {n_songs} songs.")
+    return given.astype(np.int64)
 
 
 def as_float32(name: str, numbers: np.ndarray) -> np.ndarray:
