@@ -255,7 +255,7 @@ def test_plays_that_may_not_be_learned_from_are_refused(played):
 def test_encoders_that_know_only_the_squared_error_say_so(played, name):
     features, observed, plays = played
     with pytest.raises(SettingError, match=f"loss = 'wpe': expected 'mse' with encoder '{name}'"):
-        fit_encoder(name, features, observed, ENCODERS[name].settings(loss="wpe"), plays=plays)
+        fit_encoder(name, features, observed, ENCODERS[name].settings(loss="wpe", target="raw"), plays=plays)
 
 
 def test_gamma_takes_the_weight_off_popular_songs(played):
