@@ -12,7 +12,7 @@ BEGIN, END = "<!-- results: written by `deepcuts experiment pages` -->", "<!-- e
 # Which files make the page, in order; each was written by the command beside it.
 PARTS = {
     "demo.json": "make demo",
-    "artists.json": "deepcuts experiment artists ../shared/data --set n_seeds=1",
+    "artists.json": "deepcuts experiment artists ../shared/data",
     "lastfm.json": "runs/lastfm.sh ../shared/data",
     "real_paper.json": "runs/lastfm.sh ../shared/data",
     "taste_profile.json": "runs/taste_profile.sh ../shared/data",
