@@ -227,3 +227,13 @@ def test_a_big_model_opens_and_folds_in_quickly(tmp_path: Path) -> None:
         answers.fold_in(history)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.005
+
+
+def test_dislikes_alone_give_no_chance_list(answers: Recommender) -> None:
+    assert answers.recommend({"song000": -5.0}, 5).height == 0
+
+
+def test_an_unknown_kind_of_songs_is_refused_by_every_list(answers: Recommender) -> None:
+    for ask in (lambda: answers.recommend("user000", which="wram"), lambda: answers.similar("song000", which="wram")):
+        with pytest.raises(SettingError, match="wram"):
+            ask()

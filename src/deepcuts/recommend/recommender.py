@@ -47,6 +47,11 @@ class Recommender:
         return SongIndex(self.bundle.songs.vectors)
 
     @cached_property
+    def _row_of(self) -> dict[str, int]:
+        """Song id → row: a join over all ids for every request would take longer than solving it."""
+        return {song_id: row for row, song_id in enumerate(self.bundle.songs.songs.ids.to_list())}
+
+    @cached_property
     def warm(self) -> np.ndarray:
         """Which songs somebody has played [n_songs] bool."""
         listeners = self.bundle.songs.n_listeners
@@ -87,7 +92,11 @@ class Recommender:
     def _evidence(self, plays: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if not plays:
             raise InputError("plays: contain no songs. Name at least one liked song.")
-        rows = self.bundle.songs.songs.positions(list(plays), where="plays")
+        known = self._row_of
+        if all(song_id in known for song_id in plays):
+            rows = np.array([known[song_id] for song_id in plays], dtype=np.int64)
+        else:  # another form of an id, or an unknown one: the vocabulary finds it or names it
+            rows = self.bundle.songs.songs.positions(list(plays), where="plays")
         counts = np.array(list(plays.values()), dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(counts) | (counts == 0))
         if len(bad):
@@ -112,7 +121,7 @@ class Recommender:
             vector = self.fold_in(who)
         if vector.any() and len(self.bundle.users) > 1:
             return name, vector, history, "factors"
-        if not history:
+        if not any(count > 0 for count in history.values()):  # dislikes alone say what not to play, not what to play
             return name, vector, history, "none"
         return name, self._content_vector(history), history, "content"
 
@@ -144,8 +153,6 @@ class Recommender:
             InputError: an unknown user or song id.
         """
         require(k >= 1, "k", k, "at least 1")
-        if which not in WHICH:
-            raise SettingError(f"which = {which!r}: expected {', '.join(WHICH)}.")
         many: Sequence[Listener] = [users] if isinstance(users, str | Mapping) else users
         filters = filters or Filters()
         allowed = self._allowed(which, filters)
@@ -178,7 +185,13 @@ class Recommender:
         return chosen, scores[chosen]
 
     def _allowed(self, which: str, filters: Filters) -> np.ndarray:
-        """Which songs may be listed [n_songs] bool."""
+        """Which songs may be listed [n_songs] bool.
+
+        Raises:
+            SettingError: `which` is not one of WHICH.
+        """
+        if which not in WHICH:
+            raise SettingError(f"which = {which!r}: expected {', '.join(WHICH)}.")
         may = np.full(len(self.bundle.songs), True) if which == "both" else np.equal(self.warm, which == "warm")
         may = may & fits(self.bundle.table, filters)
         left_out = self.bundle.songs.songs.find(list(filters.exclude))
