@@ -13,6 +13,7 @@ FLOORS = {
     "locks": 1,
     "progress": 1,
     "store": 1,
+    "walk": 1,
     "artifacts": 2,
     "kernels": 2,
     "data": 3,

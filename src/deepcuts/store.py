@@ -34,6 +34,8 @@ VERIFIED_BYTES = 200_000_000  # artifacts up to this size are compared with thei
 SECONDS_BETWEEN_RENAMES = 1.0  # a reader that finds no folder looks again for so long when a writer is about
 # How an artifact of each kind is made, for the message about folders of an older version.
 MADE_BY = {
+    "songs": "deepcuts library",
+    "bundle": "deepcuts bundle (or deepcuts model)",
     "plays": "deepcuts data table (or the reader of your source)",
     "split": "deepcuts data split",
     "factors": "deepcuts factors",

@@ -1,6 +1,7 @@
 """The nouns in which the stages meet. Each is also a folder on disk, so the journey can be entered anywhere.
 
     Vocabulary   outside ids (always texts) ↔ positions (always integers)
+    Songs        what songs are called and where they lie: title, artist, album, file, MusicBrainz id, ISRC, ...
     Plays        who played what how often      [n_users, n_songs], CSR, counts > 0
     Split        which songs are for training, validation and testing
     Lineage      which factor space, learned from whom, under which protocol
@@ -21,6 +22,7 @@ from deepcuts.artifacts.plays import Plays, complete_songs_table, plays_before
 from deepcuts.artifacts.ranking import Ranking
 from deepcuts.artifacts.rows import Events
 from deepcuts.artifacts.song_factors import SongFactors
+from deepcuts.artifacts.songs import Songs
 from deepcuts.artifacts.split import ROLE_NAMES, TEST, TRAIN, VALIDATION, Split
 from deepcuts.artifacts.tags import Tags
 from deepcuts.artifacts.user_factors import UserFactors
@@ -42,6 +44,7 @@ __all__ = [
     "Plays",
     "Ranking",
     "SongFactors",
+    "Songs",
     "Split",
     "Tags",
     "UserFactors",

@@ -13,12 +13,14 @@ from typing import Annotated, Any, TypeVar
 import polars as pl
 import typer
 
+from deepcuts.artifacts import Songs
 from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
 from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.data import SideSettings, read_side_table
 from deepcuts.errors import SettingError
 from deepcuts.locks import only_run
+from deepcuts.store import kind_of
 
 S = TypeVar("S")
 
@@ -130,16 +132,23 @@ def show_details() -> None:
     logging.getLogger("deepcuts").setLevel(logging.DEBUG)
 
 
-def read_columns(path: Path, *columns: str, assignments: Sequence[str] = ()) -> pl.DataFrame:
+def read_columns(
+    path: Path, *columns: str, assignments: Sequence[str] = (), may_be_empty: Sequence[str] = ()
+) -> pl.DataFrame:
     """Columns of a side table as texts, by the reader of tables; or plain lines when one column is asked.
 
     Args:
+        path: a table, or the folder of a library.
         columns: names that must be there, in any case.
+        may_be_empty: those of them whose cells may be empty.
         assignments: `name=value` texts for `SideSettings`, such as song=COLUMN or separator=semicolon.
     Raises:
         InputError: unreadable, a column is missing, or a cell of it is empty.
     """
-    table, notes = read_side_table(path, columns, make_settings(SideSettings, assignments=assignments))
+    if path.is_dir() and kind_of(path) == "songs":
+        return Songs.load(path).table.with_columns(pl.all().cast(pl.String))
+    settings = make_settings(SideSettings, assignments=assignments)
+    table, notes = read_side_table(path, columns, settings, may_be_empty=may_be_empty)
     for what, n in notes.items():
         say(f"{path}: {n:,} {what}")
     return table

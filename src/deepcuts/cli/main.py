@@ -20,6 +20,7 @@ from deepcuts.cli import (
     experiment,
     explore,
     factors,
+    library,
     model,
     predict,
     recommend,
@@ -45,6 +46,8 @@ app.add_typer(predict.app, name="predict")
 app.command("recommend")(recommend.recommend_songs)
 app.command("similar")(recommend.similar)
 app.command("evaluate")(evaluate.evaluate_systems)
+app.command("library")(library.library)
+app.command("match")(library.match)
 app.command("bundle")(model.bundle)
 app.command("for-user")(model.for_user)
 app.command("audience")(model.audience)

@@ -53,13 +53,14 @@ class SideSettings:
 
 
 def read_side_table(
-    path: Path | str, columns: Sequence[str], settings: SideSettings | None = None
+    path: Path | str, columns: Sequence[str], settings: SideSettings | None = None, *, may_be_empty: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """All columns of a small table as texts, and notes; a file of plain lines is a table of the one column asked for.
 
     Args:
         path: as in `read_table`: text with any separator, packed or not, or parquet.
         columns: names that must be there, found in any case; "song_id" also by its usual names.
+        may_be_empty: those of them whose cells may be empty.
     Returns:
         The table, blanks around cells dropped, the columns asked for under the names asked for; and what was left out.
     Raises:
@@ -78,7 +79,7 @@ def read_side_table(
             return pl.DataFrame({columns[0]: [line for line in lines if line]}, schema={columns[0]: pl.String}), {}
         else:
             table, notes = _text(stream, sample, settings, f"{path}")
-    return _named(table, columns, settings, f"{path}"), notes
+    return _named(table, columns, settings, f"{path}", may_be_empty), notes
 
 
 def _known(settings: SideSettings) -> list[str]:
@@ -167,7 +168,9 @@ def _parquet(data: bytes, path: Path) -> pl.DataFrame:
         raise InputError(f"{path}: damaged or not parquet ({error}). Write it again.") from error
 
 
-def _named(table: pl.DataFrame, columns: Sequence[str], settings: SideSettings, where: str) -> pl.DataFrame:
+def _named(
+    table: pl.DataFrame, columns: Sequence[str], settings: SideSettings, where: str, may_be_empty: Sequence[str]
+) -> pl.DataFrame:
     chosen = {"song_id": settings.song if settings.song != "auto" else None}
     chosen |= {name: getattr(settings, name) for name in ("title", "artist", "file", "group")}
     renamed: dict[str, str] = {}
@@ -183,7 +186,7 @@ def _named(table: pl.DataFrame, columns: Sequence[str], settings: SideSettings, 
     clashing = [name for name in renamed.values() if name in table.columns and name not in renamed]
     table = table.drop(clashing).rename(renamed)
     for name in columns:
-        if table[name].null_count():
+        if table[name].null_count() and name not in may_be_empty:
             at = int(table[name].is_null().arg_max() or 0) + 1
             raise InputError(f"{where}: row {at}: the cell of column {name!r} is empty. Fill it or take the row out.")
     return table
