@@ -4,11 +4,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from deepcuts.artifacts import ROLE_NAMES, Features, Plays
-from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
+from deepcuts.cli.common import (
+    Json,
+    Out,
+    Set,
+    Toml,
+    for_side_tables,
+    print_json,
+    print_table,
+    read_columns,
+    say,
+    settings_of,
+)
 from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
+from deepcuts.data.histories import describe, read_history
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import refuse_to_replace, write_file
 from deepcuts.worlds import TasteSettings, WorldSettings, make_taste, make_world
@@ -59,6 +72,52 @@ def reader_command(name: str) -> Callable[..., None]:
 
 for _name in DATASETS:
     app.command(_name)(reader_command(_name))
+
+
+@app.command("history")
+def history(
+    source: Annotated[
+        list[Path], typer.Argument(help="Exports: files, folders or archives (zip, tar, gz, xz, zst); several at once.")
+    ],
+    output: Out,
+    kind: Annotated[
+        str, typer.Option("--kind", help="auto looks at each file; or name one, such as spotify.")
+    ] = "auto",
+    user: Annotated[str | None, typer.Option("--user", help="Whose one-person export it is.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read listening histories as services, scrobblers and media servers export them.
+
+    Spotify, ListenBrainz, Last.fm, Apple Music, Deezer, YouTube Music, Maloja, Pano Scrobbler, Rockbox, Navidrome,
+    Jellyfin, Million Playlist, Yambda, Last.fm-1K and -360K, LFM-1b. Skips and marks (liked, disliked) are written
+    beside the plays: skips.parquet, marks.parquet.
+    """
+    refuse_to_replace(output, kind="plays")
+    reading = read_history(source, kind=kind, user=user)
+    reading.plays.save(output)
+    for name, table in (("skips", reading.skips), ("marks", reading.marks)):
+        if table.height:
+            table.write_parquet(output / f"{name}.parquet")
+    n_users, n_songs = reading.plays.shape
+    told = {"users": n_users, "songs": n_songs, "plays": int(reading.plays.counts.sum()),
+            "skips kept": reading.skips.height, "marks kept": reading.marks.height, **reading.notes}  # fmt: skip
+    if as_json:
+        print_json(told)
+        return
+    say(f"{output}:")
+    for what, count in told.items():
+        say(f"  {count:>12,} {what}")
+
+
+@app.command("what")
+def what(
+    source: Annotated[list[Path], typer.Argument(help="Any files, folders or archives.")],
+    as_json: Json = False,
+) -> None:
+    """Say what files look like, and which command reads them."""
+    rows = [(name, *told) for path in source for name, *told in describe(path)]
+    table = pl.DataFrame(rows, schema=dict.fromkeys(("file", "looks_like", "command"), pl.String), orient="row")
+    print_table(table, as_json)
 
 
 @app.command("world")
