@@ -25,10 +25,11 @@ FLOORS = {
     "explore": 3,
     "worlds": 4,
     "trial": 5,
-    "lab": 6,
-    "serve": 6,
-    "cli": 7,
-    "__main__": 8,
+    "chain": 6,
+    "lab": 7,
+    "serve": 7,
+    "cli": 8,
+    "__main__": 9,
     "__init__": 0,
 }
 # Siblings on one floor that may meet: the small tools of floor 1, and the nouns and kernels of floor 2.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 SYSTEM_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 REASONS = {
+    "table": "not named in the table",
     "suffix": "not a suffix that is read",
     "hidden": "hidden: the name begins with a dot",
     "system": "a folder or file that another program keeps for itself",
@@ -101,8 +102,8 @@ def _reason_to_ignore(
         facts = path.stat()
     except PermissionError:
         return "permission"
-    except OSError:
-        return "broken link" if entry.is_symlink() else "permission"
+    except OSError:  # a link to nothing: a file that cannot be read, if its name says that it is one of ours
+        return "" if name.lower().endswith(suffixes) else "broken link"
     if stat.S_ISDIR(facts.st_mode):
         identity = (facts.st_dev, facts.st_ino)
         if identity in seen:

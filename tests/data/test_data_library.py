@@ -165,15 +165,23 @@ def test_a_folder_without_music_is_refused(tmp_path):
         read_library(tmp_path / "x", SOUND_SUFFIXES)
 
 
-def test_a_linked_folder_is_walked_once_and_a_broken_link_is_named(tmp_path):
+def test_a_linked_folder_is_walked_once(tmp_path):
     sound(tmp_path / "elsewhere/a.wav")
     (tmp_path / "music").mkdir()
     (tmp_path / "music/one").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "music/two").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "music/gone.wav").symlink_to(tmp_path / "nothing.wav")
     found = walk(tmp_path / "music", (".wav",))
-    assert [name for name, _ in found.files] == ["one/a.wav"]
-    assert found.ignored == [("gone.wav", "broken link"), ("two", "link")]
+    assert [name for name, _ in found.files] == ["gone.wav", "one/a.wav"]
+    assert found.ignored == [("two", "link")]
+
+
+def test_a_broken_link_is_named_in_a_library(tmp_path):
+    sound(tmp_path / "a.wav")
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nothing.wav")
+    reading = read_library(tmp_path, SOUND_SUFFIXES)
+    assert reading.songs.table["song_id"].to_list() == ["a"]
+    assert reading.ignored.rows() == [("gone.wav", "broken link")]
 
 
 def test_a_pipe_is_not_opened(tmp_path):

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,30 @@ class Bundle:
             counts = plays.counts_of(observed.users.users, songs.songs)
         complete = _with_all_columns(complete_songs_table(songs.songs, table))
         return Bundle(observed.users, songs, complete, counts, encoder, dict(card or {}), split)
+
+    def plus(self, songs: SongFactors, table: pl.DataFrame) -> "Bundle":
+        """The same model with songs that nobody has played; a song whose id is there already is replaced if it is cold.
+
+        Args:
+            songs: predicted factors of new songs; table: their names, by song_id.
+        Raises:
+            InputError: another factor space.
+        """
+        same_space(self.lineage, songs.lineage, what=("the model", "the new songs"))
+        listeners = self.songs.n_listeners if self.songs.n_listeners is not None else np.ones(len(self.songs), np.int64)
+        known = songs.songs.find(self.songs.songs.ids) >= 0
+        kept = np.flatnonzero(~(known & (listeners == 0)))
+        new = songs.without(self.songs.songs.take(kept))
+        old = replace(self.songs.take(kept), n_listeners=listeners[kept])
+        ids = Vocabulary(pl.concat([old.songs.ids, new.songs.ids]))
+        both = SongFactors(
+            ids, np.concatenate([old.vectors, new.vectors]), old.lineage,
+            n_listeners=np.concatenate([listeners[kept], np.zeros(len(new), np.int64)]), settings=old.settings,
+        )  # fmt: skip
+        plays = sparse.csr_array(self.plays[:, kept])
+        plays.resize((len(self.users), len(ids)))
+        names = pl.concat([_with_all_columns(table), self.table], how="diagonal_relaxed")
+        return replace(self, songs=both, plays=plays, table=_with_all_columns(complete_songs_table(ids, names)))
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all; the encoder is copied into it."""

@@ -61,7 +61,7 @@ class ExtractReport:
         n_reused: files whose results were there already, bad ones included.
         quarantine: one row a bad file: file, reason, detail, song_id, content_hash.
         missing: songs of the table without any file.
-        n_ignored: files that the table does not name.
+        ignored: file · reason of what was passed over; see `walk.REASONS`.
         seconds: of sound in the features.
         seconds_heard: of sound decoded in this run.
         cpu_seconds: spent on it, all processes together.
@@ -72,10 +72,15 @@ class ExtractReport:
     n_reused: int
     quarantine: pl.DataFrame
     missing: tuple[str, ...]
-    n_ignored: int
+    ignored: pl.DataFrame
     seconds: float
     seconds_heard: float
     cpu_seconds: float
+
+    @property
+    def n_ignored(self) -> int:
+        """Sound files that the table does not name."""
+        return int((self.ignored["reason"] == "table").sum())
 
     @property
     def n_quarantined(self) -> int:
@@ -103,7 +108,8 @@ def extract(
 
     Writes the folder of `Features` (frames as float16) with two tables more: `files.parquet` (song_id, file,
     content_hash, n_frames, seconds, rate, channels) and `quarantine.parquet`, also as .csv (file, reason, detail,
-    song_id, content_hash). Songs are sorted by id. A song of several files has the frames of the good ones.
+    song_id, content_hash); ignored.csv lists what was passed over and why. Songs are sorted by id. A song of
+    several files has the frames of the good ones.
 
     Args:
         source: a folder, searched to any depth, or a list of files.
@@ -135,6 +141,7 @@ def extract(
         told = f"{first['file']}: {first['reason']}: {first['detail']}"
         raise InputError(f"none of the {report.n_quarantined} files gave features. The first: {told}.")
     _assemble(plan, outcomes, shelf.known, recipe, old, out)
+    store.write_file(out / "ignored.csv", report.ignored.write_csv())
     shutil.rmtree(shelf.folder, ignore_errors=True)
     return report
 
@@ -247,7 +254,7 @@ def _report(plan: Plan, outcomes: Sequence[Outcome], spent: _Spent) -> ExtractRe
         n_reused=spent.n_reused,
         quarantine=quarantine,
         missing=plan.missing,
-        n_ignored=plan.n_ignored,
+        ignored=pl.DataFrame(plan.ignored, schema={"file": pl.String, "reason": pl.String}, orient="row"),
         seconds=float(files["seconds"].sum()),
         seconds_heard=spent.seconds_heard,
         cpu_seconds=spent.cpu_seconds,

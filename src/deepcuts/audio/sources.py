@@ -10,6 +10,7 @@ import polars as pl
 
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import InputError, SettingError
+from deepcuts.walk import REASONS, count_reasons, path_of, text_of, walk
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,18 @@ class Plan:
     Attributes:
         files: by song id, and within a song in the order of its frames.
         missing: songs of the table without any file, sorted.
-        n_ignored: files found that the table does not name.
+        ignored: (file or folder below the source, reason) of what was passed over; see `walk.REASONS`, and "table": a
+            sound file that the table does not name.
     """
 
     files: tuple[SourceFile, ...]
     missing: tuple[str, ...] = ()
-    n_ignored: int = 0
+    ignored: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def n_ignored(self) -> int:
+        """Sound files that the table does not name."""
+        return sum(reason == "table" for _, reason in self.ignored)
 
 
 def plan_files(
@@ -50,7 +57,8 @@ def plan_files(
     several rows gets their frames one after the other.
 
     Args:
-        source: a folder, searched to any depth (hidden names are passed over), or a list of files.
+        source: a folder, searched to any depth (hidden names and the like are passed over, and listed), or a list of
+            files.
         suffixes: of the files to take from a folder, lower case; a list is taken as it is.
         table: columns song_id and file or track_id, or None.
         ids: "stem" or "path"; unused with a table.
@@ -60,47 +68,57 @@ def plan_files(
     """
     if ids not in ("stem", "path"):
         raise SettingError(f"ids = {ids!r}: expected 'stem' or 'path'.")
-    found = _find(source, suffixes)
+    found, ignored = _find(source, suffixes, () if table is None else _named_files(table))
     if not found:
         where = source if isinstance(source, str | Path) else "the list"
-        raise InputError(f"{where}: holds no file to hear. Allowed: {', '.join(suffixes)}.")
+        raise InputError(f"{where}: holds no file to hear. Allowed: {', '.join(suffixes)}.{_why(ignored)}")
     if table is not None:
-        return _plan_by_table(found, table)
+        plan = _plan_by_table(found, table)
+        return Plan(plan.files, plan.missing, tuple(sorted([*ignored, *plan.ignored])))
     by_id = _by_name(found, ids)
     _refuse_two(by_id, ids)
     files = [SourceFile(song_id, *pairs[0]) for song_id, pairs in sorted(by_id.items())]
-    return Plan(tuple(files))
+    return Plan(tuple(files), (), tuple(ignored))
+
+
+def _named_files(table: pl.DataFrame) -> Sequence[str]:
+    """The files that a table names: these are heard whatever their suffix."""
+    return table["file"].cast(pl.String).drop_nulls().to_list() if "file" in table.columns else ()
+
+
+def _why(ignored: Sequence[tuple[str, str]]) -> str:
+    told = ", ".join(f"{n:,} {REASONS[reason]}" for reason, n in count_reasons(ignored))
+    return f" Passed over: {told}." if told else ""
 
 
 Found = list[tuple[str, Path]]
 
 
-def _find(source: Path | str | Sequence[Path | str], suffixes: Sequence[str]) -> Found:
-    """Pairs of path below the source and path, sorted."""
+def _find(
+    source: Path | str | Sequence[Path | str], suffixes: Sequence[str], named: Sequence[str]
+) -> tuple[Found, list[tuple[str, str]]]:
+    """Pairs of path below the source and path, sorted; and what was passed over, with the reason."""
     if not isinstance(source, str | Path):
         paths = [Path(path).absolute() for path in source]
         root = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
-        return sorted({path.relative_to(root).as_posix(): path for path in paths}.items())
+        return sorted({text_of(path.relative_to(root).as_posix()): path for path in paths}.items()), []
     root = Path(source)
     if root.is_file():
-        return [(root.name, root)]
+        return [(text_of(root.name), root)], []
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. Name the folder that holds the sound files.")
-    found: Found = []
-    for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(tuple(suffixes)):
-                path = Path(folder, name)
-                found.append((path.relative_to(root).as_posix(), path))
-    return sorted(found)
+    walked = walk(root, suffixes)
+    wanted = set(named)
+    more = [(name, path_of(name, root)) for name, reason in walked.ignored if reason == "suffix" and name in wanted]
+    taken = {name for name, _ in more}
+    return sorted([*walked.files, *more]), [one for one in walked.ignored if one[0] not in taken]
 
 
 def _by_name(found: Found, ids: str) -> dict[str, Found]:
     by_id: dict[str, Found] = defaultdict(list)
     for file, path in found:
-        folder = "" if ids == "stem" else file[: len(file) - len(path.name)]
-        by_id[folder + path.stem].append((file, path))
+        folder = "" if ids == "stem" else file[: len(file) - len(text_of(path.name))]
+        by_id[folder + text_of(path.stem)].append((file, path))
     return by_id
 
 
@@ -141,4 +159,6 @@ def _plan_by_table(found: Found, table: pl.DataFrame) -> Plan:
         example = rows[key].drop_nulls().head(1).to_list()
         raise InputError(f"none of the {len(found)} files is named in the table. Its {key} is like {example}.")
     missing = tuple(song_id for song_id, held in files.items() if not held)
-    return Plan(tuple(one for held in files.values() for one in held), missing, len(found) - len(named))
+    taken = {one.file for held in files.values() for one in held}
+    ignored = tuple((file, "table") for file, _ in found if file not in taken)
+    return Plan(tuple(one for held in files.values() for one in held), missing, ignored)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import polars as pl
 import typer
 
 from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
@@ -54,6 +55,7 @@ def feature_command(kind: str) -> Callable[..., None]:
             "quarantined": report.n_quarantined,
             "songs_without_files": len(report.missing),
             "ignored_files": report.n_ignored,
+            "passed_over": report.ignored.height - report.n_ignored,
             "hours": round(report.seconds / 3600, 3),
             "times_real_time_per_core": round(report.times_real_time, 1),
         }
@@ -63,12 +65,17 @@ def feature_command(kind: str) -> Callable[..., None]:
             if report.seconds_heard < LEAST_HEARD:  # so little says nothing of speed
                 del told["times_real_time_per_core"]
             say(f"{output}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in told.items()))
+        unreadable = report.ignored.filter(pl.col("reason") == "permission")["file"].to_list()
+        if unreadable:
+            say(f"  may not be read: {', '.join(unreadable[:10])}; {output}/ignored.csv lists all")
         if report.n_quarantined:
             for row in report.quarantine.head(10).iter_rows(named=True):
                 say(f"  {row['file']}: {row['reason']} ({row['detail']})")
             raise QuarantineError(
                 f"{report.n_quarantined} files were set aside; {output}/quarantine.csv says why. The rest is done."
             )
+        if unreadable:
+            raise QuarantineError(f"{len(unreadable)} files or folders may not be read. The rest is done.")
 
     command.__doc__ = ABOUT[kind]
     return command

@@ -20,6 +20,7 @@ from deepcuts.cli import (
     experiment,
     explore,
     factors,
+    home,
     library,
     model,
     predict,
@@ -48,6 +49,9 @@ app.command("similar")(recommend.similar)
 app.command("evaluate")(evaluate.evaluate_systems)
 app.command("library")(library.library)
 app.command("match")(library.match)
+app.command("model")(home.model)
+app.command("update")(home.update)
+app.command("add")(home.add)
 app.command("bundle")(model.bundle)
 app.command("for-user")(model.for_user)
 app.command("audience")(model.audience)

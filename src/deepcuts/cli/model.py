@@ -1,7 +1,5 @@
 """`deepcuts bundle` makes one portable model; `for-user`, `audience`, `playlist` and `place` ask it."""
 
-import dataclasses
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +7,11 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from deepcuts.artifacts import Bundle, Factors, Features, Plays, SongFactors, Split
-from deepcuts.audio import FEATURES
-from deepcuts.audio.extract import extract
+from deepcuts.artifacts import Bundle, Factors, Plays, SongFactors, Split
 from deepcuts.cli.common import Json, Out, one_of, print_table, read_columns, say
-from deepcuts.errors import InputError, SettingError
+from deepcuts.errors import SettingError
 from deepcuts.recommend import Filters, Recommender
+from deepcuts.recommend.playlists import write_playlist
 from deepcuts.recommend.topk import WHICH
 from deepcuts.store import refuse_to_replace
 
@@ -37,7 +34,10 @@ def bundle(
     ] = None,
     encoder: Annotated[Path | None, typer.Option("--encoder", help="The encoder: the model hears new songs.")] = None,
     songs: Annotated[
-        Path | None, typer.Option("--songs", help="Table of song_id and title, artist, album, file, ...")
+        Path | None, typer.Option("--songs", help="Library, or table of song_id and title, artist, album, file, ...")
+    ] = None,
+    music: Annotated[
+        Path | None, typer.Option("--music", help="The folder below which the songs' files lie, for playing them.")
     ] = None,
 ) -> None:
     """Put everything an answer needs into one folder that can be handed on: a model."""
@@ -57,7 +57,7 @@ def bundle(
         counts,
         songs_table=table,
         encoder=encoder,
-        card=card_of(observed, encoder),
+        card=card_of(observed, encoder) | ({"music": str(music.resolve())} if music is not None else {}),
         split=mark,
     )
     made.save(output)
@@ -130,10 +130,19 @@ def playlist(
     seeds: Annotated[list[str], typer.Argument(help="Song ids to start from.")],
     k: Number = 25,
     per_artist: PerArtist = 3,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write a playlist that players open: .m3u8 or .jspf.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """A playlist around a few songs: the seeds first, artists spaced, no second copies."""
-    table = Recommender(Bundle.load(model)).playlist(seeds, k, filters=Filters(per_artist=per_artist))
+    held = Bundle.load(model)
+    table = Recommender(held).playlist(seeds, k, filters=Filters(per_artist=per_artist))
+    if output is not None:
+        rows = held.table[held.songs.songs.positions(table["song_id"])]
+        n_left_out = write_playlist(output, rows, str(held.card.get("music", "")))
+        left_out = f"; {n_left_out:,} songs have no file and were left out" if n_left_out else ""
+        say(f"{output}: {table.height - n_left_out:,} songs{left_out}")
     print_table(table, as_json)
 
 
@@ -152,21 +161,6 @@ def hearer(model: Bundle) -> Callable[[Path], SongFactors] | None:
     """A function from one sound file to its predicted factors, by the encoder of a model and its feature recipe."""
     if model.encoder is None:
         return None
-    from deepcuts.predict import load_encoder, predict_songs  # torch takes seconds to load
+    from deepcuts.chain.hear import Hearing  # torch takes seconds to load
 
-    encoder = load_encoder(model.encoder)
-    kind = encoder.origin.feature_kind
-    if kind not in FEATURES:
-        raise InputError(f"the encoder learned from {kind!r} features, which are not made from sound files.")
-    names = {field.name for field in dataclasses.fields(FEATURES[kind].settings)}
-    recipe = {name: value for name, value in encoder.origin.feature_settings.items() if name in names}
-    settings = FEATURES[kind].settings(**recipe)
-
-    def hear(path: Path) -> SongFactors:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file.")
-        with tempfile.TemporaryDirectory() as scratch:
-            extract([path], kind, settings, Path(scratch) / "features", jobs=1)
-            return predict_songs(encoder, Features.load(Path(scratch) / "features"))
-
-    return hear
+    return Hearing.load(model.encoder)

@@ -61,6 +61,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "data world": ("world", always(WorldSettings)),
     "data taste": ("taste", always(TasteSettings)),
     "data split": ("split", always(SplitSettings)),
+    "model": ("model", later("chain.build", "ModelSettings")),
     "match": ("match", later("data.match", "MatchSettings")),
     "factors": ("factors", always(WmfSettings)),
     **{f"audio {name}": (name, always(maker.settings)) for name, maker in FEATURES.items()},

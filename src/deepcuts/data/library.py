@@ -64,18 +64,21 @@ def read_library(music: Path | str, suffixes: Sequence[str], old: Songs | None =
     if not music.is_dir():
         raise InputError(f"{music}: no such folder. Name the folder that holds the music.")
     walked = walk(music, suffixes)
-    if not walked.files:
+    files = [(name, path) for name, path in walked.files if path.exists()]
+    if not files:
         raise InputError(f"{music}: contains no sound files. Read are {', '.join(suffixes)}.")
+    gone = [(name, "broken link") for name, path in walked.files if not path.exists()]
     known = _known(old)
-    rows, n_reused = _read_files(walked.files, known)
+    rows, n_reused = _read_files(files, known)
     ids = _ids_of([row["file"] for row in rows], rows, known)
     for row, song_id in zip(rows, ids, strict=True):
         row["song_id"] = song_id
     table = pl.DataFrame(rows, schema={"song_id": pl.String, **COLUMNS}, orient="row", strict=False)
-    files = pl.DataFrame(rows, schema=FILE_TYPES, orient="row", strict=False)
-    songs = Songs.of(table, music=str(music.resolve()), files=files, settings={"suffixes": list(suffixes)})
-    ignored = pl.DataFrame(walked.ignored, schema={"file": pl.String, "reason": pl.String}, orient="row")
-    problems = files.filter(pl.col("problem") != "").select("file", "problem")
+    facts = pl.DataFrame(rows, schema=FILE_TYPES, orient="row", strict=False)
+    songs = Songs.of(table, music=str(music.resolve()), files=facts, settings={"suffixes": list(suffixes)})
+    passed_over = sorted([*walked.ignored, *gone])
+    ignored = pl.DataFrame(passed_over, schema={"file": pl.String, "reason": pl.String}, orient="row")
+    problems = facts.filter(pl.col("problem") != "").select("file", "problem")
     return LibraryReading(songs, ignored, find_duplicates(songs), problems, n_reused)
 
 

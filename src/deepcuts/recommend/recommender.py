@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from deepcuts.artifacts import SongFactors, same_space
 from deepcuts.artifacts.bundle import Bundle
 from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.als import gram as gram_of
+from deepcuts.recommend.content import ContentTaste, is_content
 from deepcuts.recommend.filters import Filters, capped, distinct, fits
 from deepcuts.recommend.scan import SongIndex
 from deepcuts.recommend.similar import usage_space
-from deepcuts.recommend.taste import PosteriorSettings, posterior_tastes
 from deepcuts.recommend.topk import WHICH
 
 Listener = str | Mapping[str, float]
@@ -40,6 +39,8 @@ class Recommender:
         settings = bundle.users.settings
         self.alpha, self.epsilon = float(settings.get("alpha", 2.0)), float(settings.get("epsilon", 1e-6))
         self.regularization = max(float(settings.get("regularization", 1.0)), 1e-6)
+        self.by_sound = is_content(bundle)
+        self.taste = ContentTaste(bundle)
 
     @cached_property
     def index(self) -> SongIndex:
@@ -65,7 +66,11 @@ class Recommender:
 
     @cached_property
     def patterns(self) -> np.ndarray:
-        """Unit vectors whose products are cosines of usage patterns [n_songs, n_factors] float32."""
+        """Unit vectors whose products are cosines of usage patterns [n_songs, n_factors] float32; of a content model,
+        of how songs sound.
+        """
+        if self.by_sound:
+            return unit_rows(self.bundle.songs.vectors)
         return usage_space(self.bundle.users.vectors, self.bundle.songs.vectors).astype(np.float32)
 
     # ---- who is asking ----
@@ -85,6 +90,8 @@ class Recommender:
         Source: Hu et al. 2008, eq. 4; dislikes are preferences of 0 with confidence.
         """
         rows, surplus, liked = self._evidence(plays)
+        if self.by_sound:
+            return self.taste.vector(rows, liked)
         y = self.bundle.songs.vectors[rows].astype(np.float64)
         matrix = self.gram + (y * surplus[:, None]).T @ y
         return np.linalg.solve(matrix, y[liked].T @ (1 + surplus[liked]))
@@ -119,21 +126,16 @@ class Recommender:
         else:
             name, history = "you", dict(who)
             vector = self.fold_in(who)
-        if vector.any() and len(self.bundle.users) > 1:
-            return name, vector, history, "factors"
+        if vector.any() and (self.by_sound or len(self.bundle.users) > 1):
+            return name, vector, history, "content" if self.by_sound else "factors"
         if not any(count > 0 for count in history.values()):  # dislikes alone say what not to play, not what to play
             return name, vector, history, "none"
         return name, self._content_vector(history), history, "content"
 
     def _content_vector(self, history: Mapping[str, float]) -> np.ndarray:
         """Taste of one listener in the space of the song vectors: for those whom a factorisation cannot serve."""
-        liked = [song_id for song_id, count in history.items() if count > 0]
-        rows = self.bundle.songs.songs.positions(liked, where="plays")
-        played = sparse.csr_array((np.ones(len(rows)), np.sort(rows), np.array([0, len(rows)])),
-                                  shape=(1, len(self.bundle.songs)))  # fmt: skip
-        vectors = self.bundle.songs.vectors.astype(np.float64)
-        spread = float(vectors.std()) or 1.0
-        return posterior_tastes(played, vectors / spread, settings=PosteriorSettings()).vectors[0] / spread
+        rows, _, liked = self._evidence(history)
+        return self.taste.vector(rows, liked)
 
     # ---- answers ----
 
@@ -287,9 +289,10 @@ class Recommender:
         return song, self._like(self._pattern(song.vectors[0]), k, "warm")
 
     def _pattern(self, vector: np.ndarray) -> np.ndarray:
-        return usage_space(self.bundle.users.vectors, np.vstack([vector, self.bundle.songs.vectors[:1]]))[0].astype(
-            np.float32
-        )
+        if self.by_sound:
+            return unit_rows(vector[None])[0]
+        both = np.vstack([vector, self.bundle.songs.vectors[:1]])
+        return usage_space(self.bundle.users.vectors, both)[0].astype(np.float32)
 
     def audience(self, song: str | np.ndarray, k: int = 20) -> pl.DataFrame:
         """The listeners most likely to care for a song, and the artists they play most.
@@ -297,7 +300,8 @@ class Recommender:
         Args:
             song: a song id, or the vector of a new one [n_factors].
         Returns:
-            user_id · score · rank · typical_artists; listeners who have played the song are left out.
+            user_id · score · rank · typical_artists; listeners who have played the song are left out, and
+            so are those of whom nothing is known.
         """
         require(k >= 1, "k", k, "at least 1")
         vector, known = song, np.zeros(0, np.int64)
@@ -305,15 +309,17 @@ class Recommender:
             at = int(self.bundle.songs.songs.positions([song], where="model")[0])
             vector = self.bundle.songs.vectors[at]
             known = self.bundle.plays[:, [at]].nonzero()[0]
-        scores = self.bundle.users.vectors @ vector
-        scores[known] = -np.inf
-        order = np.lexsort((np.arange(len(scores)), -scores))[: min(k, len(scores) - len(known))]
+        vectors = self.bundle.users.vectors
+        scores, may = vectors @ vector, np.array(vectors.any(axis=1))
+        may[known] = False
+        order = np.flatnonzero(may)
+        order = order[np.lexsort((order, -scores[order]))][:k]
         return pl.DataFrame(
             {
                 "user_id": self.bundle.users.users.ids.gather(order),
                 "score": scores[order].astype(np.float32),
                 "rank": np.arange(1, len(order) + 1, dtype=np.int32),
-                "typical_artists": [self._typical_artists(int(user)) for user in order],
+                "typical_artists": pl.Series([self._typical_artists(int(user)) for user in order], dtype=pl.String),
             }
         )
 
@@ -344,10 +350,7 @@ class Recommender:
         if not history:
             raise InputError(f"user {user!r}: the model holds no plays of this listener, so there are no reasons.")
         rows, surplus, liked = self._evidence(history)
-        y = self.bundle.songs.vectors[rows].astype(np.float64)
-        matrix = self.gram + (y * surplus[:, None]).T @ y
-        towards = np.linalg.solve(matrix, self.bundle.songs.vectors[at].astype(np.float64))
-        parts = np.where(liked, (1 + surplus) * (y @ towards), 0.0)
+        parts = self._parts(rows, surplus, liked, at)
         order = np.argsort(-parts, kind="stable")[:k]
         positive = max(float(np.maximum(parts, 0).sum()), 1e-30)
         shown = self.bundle.table[rows[order]].select("song_id", "title", "artist")
@@ -358,3 +361,18 @@ class Recommender:
             "title",
             "artist",
         )
+
+    def _parts(self, rows: np.ndarray, surplus: np.ndarray, liked: np.ndarray, song: int) -> np.ndarray:
+        """What each song of a history adds to the score of another [n]."""
+        if self.by_sound:
+            return self.taste.parts(rows, liked, song)
+        y = self.bundle.songs.vectors[rows].astype(np.float64)
+        matrix = self.gram + (y * surplus[:, None]).T @ y
+        towards = np.linalg.solve(matrix, self.bundle.songs.vectors[song].astype(np.float64))
+        return np.where(liked, (1 + surplus) * (y @ towards), 0.0)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows divided by their lengths, float32; zeros stay."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros(rows.shape, np.float32), where=length > 0)
