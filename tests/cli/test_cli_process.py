@@ -52,13 +52,36 @@ def test_a_pipe_that_breaks_is_no_disaster(home) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+def test_the_work_goes_on_when_nobody_reads_what_is_said(music, tmp_path) -> None:
+    words = ["audio", "logmel", music, "-o", tmp_path / "mel", "--set", "n_bands=40"]
+    command = " ".join([*DEEPCUTS, *map(str, words)])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} 2>&1 >/dev/null | true"], env=ENVIRONMENT, capture_output=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert (tmp_path / "mel/meta.json").exists()
+
+
+def test_letters_that_a_stream_cannot_show_are_escaped(tmp_path) -> None:
+    (tmp_path / "plays.csv").write_text("user,song,plays\nann,caf\u00e9,3\nbob,x,1\n", encoding="utf-8")
+    done = subprocess.run(
+        [*DEEPCUTS, "data", "what", str(tmp_path / "caf\u00e9.csv"), str(tmp_path / "plays.csv")],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert r"caf\xe9.csv: no such file" in done.stderr
+
+
 def hearing(child: subprocess.Popen) -> int:
-    """The number of the file that the child holds open now, -1 for none."""
+    """The number of the file that a process of the child holds open now, -1 for none: it decodes in one of its own."""
     numbers = [-1]
-    for link in Path(f"/proc/{child.pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed again in the meantime
-            opened = Path(os.readlink(link))
-            numbers += [int(opened.stem)] if opened.suffix == ".wav" else []
+    workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    for worker in workers:
+        with contextlib.suppress(OSError):  # gone, or closed again in the meantime
+            for link in Path(f"/proc/{worker}/fd").iterdir():
+                opened = Path(os.readlink(link))
+                numbers += [int(opened.stem)] if opened.suffix == ".wav" else []
     return max(numbers)
 
 

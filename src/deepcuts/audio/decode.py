@@ -13,25 +13,27 @@ length header and its first frame is a large one; Opus is not, because it calls 
 Where libsndfile gives up midway, FFmpeg goes on. The choice looks at the first bytes of a file, never at its name.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
 import numpy as np
 import soundfile
-import soxr
 
-from deepcuts.audio.headers import cut_short, xing_frames
+from deepcuts.audio.extents import MISSING_SHARE, Extent, extents_of, xing_frames
+from deepcuts.audio.ffmpeg import HONEST_CONTAINERS, Damage, mono_blocks, open_container, resampled
 from deepcuts.config import require
 from deepcuts.errors import InputError
 
-SNDFILE_STARTS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff")
-# Containers that know how long they are. The others (raw aac, mp3) only guess from the bit rate.
-HONEST_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "asf", "matroska,webm", "ogg", "flac", "wv", "ape", "aiff", "caf")
+SNDFILE_STARTS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff")
 # Encoders pad and headers round: a sound is truncated when more than this share, and this long, is missing.
-MISSING_SHARE, MISSING_SECONDS = 0.02, 0.5
+MISSING_SECONDS = 0.5
 SAMPLES_AT_ONCE = 2**16  # at most in a block of a channel: few enough to stay in cache from step to step
+MOST_VALUES = 2**23  # at most in a block of all channels
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; others are damaged headers, and a second of sound would last for ever
+NEITHER = "neither libsndfile nor FFmpeg knows this format"
 
 REASONS = ("zero bytes", "not audio", "truncated", "silent", "too short", "not finite", "unreadable")
 
@@ -102,6 +104,7 @@ def open_stream(
     block_seconds: float = 10.0,
     start: float = 0.0,
     seconds: float | None = None,
+    min_rate: int = MIN_RATE,
 ) -> tuple[SoundFacts, Iterator[np.ndarray]]:
     """What a file says about itself, and `stream` of it; the file is opened once for both.
 
@@ -110,25 +113,14 @@ def open_stream(
     """
     require(rate > 0, "rate", rate, "Hz, > 0")
     require(seconds is None or seconds > 0, "seconds", seconds, "> 0, or none for all")
-    facts, blocks = open_sound(path, block_seconds, start)
+    facts, blocks = open_sound(path, block_seconds, start, min_rate)
     if seconds is not None:
         blocks = _at_most(blocks, round(seconds * facts.rate))
-    return facts, blocks if rate == facts.rate else _resampled(blocks, facts.rate, rate)
-
-
-def _resampled(blocks: Iterable[np.ndarray], old: int, new: int) -> Iterator[np.ndarray]:
-    resampler = soxr.ResampleStream(old, new, 1, dtype="float32")
-    for block in blocks:
-        resampled = resampler.resample_chunk(block)
-        if len(resampled):
-            yield resampled
-    tail = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    if len(tail):
-        yield tail
+    return facts, blocks if rate == facts.rate else resampled(blocks, facts.rate, rate)
 
 
 def open_sound(
-    path: Path | str, block_seconds: float = 10.0, start: float = 0.0
+    path: Path | str, block_seconds: float = 10.0, start: float = 0.0, min_rate: int = MIN_RATE
 ) -> tuple[SoundFacts, Iterator[np.ndarray]]:
     """What a file says about itself, and its samples at its own rate: mono blocks, checked to be finite.
 
@@ -136,22 +128,56 @@ def open_sound(
         path: a sound file.
         block_seconds: of sound in a block, > 0.
         start: where to begin, seconds >= 0.
+        min_rate: files of a lower rate are refused, Hz.
     Raises:
-        BadSound: the file cannot be opened as sound, or a header shows that its end is missing.
+        BadSound: the file cannot be opened as sound, a header shows that its end is missing, or its rate is absurd.
     """
     require(block_seconds > 0, "block_seconds", block_seconds, "seconds, > 0")
     require(start >= 0, "start", start, "seconds, >= 0")
     path = Path(path)
     head = _read_head(path)
-    cut = cut_short(path, head)
+    extents, cut = extents_of(path, head)
     if cut:
         raise BadSound(path, "truncated", cut)
-    if head.startswith(SNDFILE_STARTS) and b"OpusHead" not in head:
+    facts, blocks = _open(extents[0], block_seconds, min_rate, start if len(extents) == 1 else 0.0)
+    if len(extents) > 1:  # streams in a chain: one sound
+        blocks = _after(_chained(facts.rate, blocks, extents[1:], block_seconds, min_rate), round(start * facts.rate))
+        facts = replace(facts, seconds=None)
+    return facts, blocks
+
+
+def _chained(
+    rate: int, blocks: Iterator[np.ndarray], extents: Sequence[Extent], block_seconds: float, min_rate: int
+) -> Iterator[np.ndarray]:
+    yield from blocks
+    for extent in extents:
+        facts, more = _open(extent, block_seconds, min_rate, 0.0)
+        yield from more if facts.rate == rate else resampled(more, facts.rate, rate)
+
+
+def _open(extent: Extent, block_seconds: float, min_rate: int, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    """One stream, by the decoder that knows it best; by the other where that one does not know it."""
+    head = _first_bytes(extent)
+    by_sndfile = head.startswith(SNDFILE_STARTS) and b"OpusHead" not in head
+    openers = (_open_sndfile, _open_ffmpeg) if by_sndfile else (_open_ffmpeg, _open_sndfile)
+    refusals: list[BadSound] = []
+    for opener in openers:
         try:
-            return _open_sndfile(path, block_seconds, start)
-        except soundfile.LibsndfileError:
-            pass  # a RIFF or Ogg that holds something libsndfile does not know: FFmpeg may
-    return _open_ffmpeg(path, block_seconds, start)
+            facts, blocks = opener(extent, block_seconds, start)
+        except BadSound as error:
+            refusals.append(error)
+            continue
+        if not min_rate <= facts.rate <= MAX_RATE:
+            allowed = f"{min_rate:,} to {MAX_RATE:,} Hz are read"
+            raise BadSound(extent.path, "unreadable", f"its header says {facts.rate} Hz: {allowed}")
+        return facts, blocks
+    raise min(refusals, key=lambda error: error.detail == NEITHER)
+
+
+def _first_bytes(extent: Extent) -> bytes:
+    with extent.path.open("rb") as file:
+        file.seek(extent.start)
+        return file.read(64)
 
 
 def probe(path: Path | str) -> SoundFacts:
@@ -165,6 +191,8 @@ def probe(path: Path | str) -> SoundFacts:
 
 def _read_head(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise BadSound(path, "unreadable", "not a regular file")
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
@@ -174,12 +202,17 @@ def _read_head(path: Path) -> bytes:
     return head
 
 
-def _open_sndfile(path: Path, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
-    file = soundfile.SoundFile(path)
+def _open_sndfile(extent: Extent, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    try:
+        # As bytes: names need not be UTF-8.
+        file = soundfile.SoundFile(os.fsencode(extent.path) if extent.is_whole else extent.open())
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise BadSound(extent.path, "not audio", NEITHER) from error
     seconds = file.frames / file.samplerate
     known = seconds < 1e8  # a stream that was never closed states a length of about 2^63 frames
     facts = SoundFacts(file.samplerate, file.channels, seconds if known else None)
-    return facts, _sndfile_blocks(path, file, facts, _block_size(facts.rate, block_seconds), round(start * facts.rate))
+    size = _block_size(facts.rate, block_seconds)
+    return facts, _sndfile_blocks(extent, file, facts, size, round(start * facts.rate))
 
 
 def _block_size(rate: int, seconds: float) -> int:
@@ -188,11 +221,12 @@ def _block_size(rate: int, seconds: float) -> int:
 
 
 def _sndfile_blocks(
-    path: Path, file: soundfile.SoundFile, facts: SoundFacts, size: int, start: int
+    extent: Extent, file: soundfile.SoundFile, facts: SoundFacts, size: int, start: int
 ) -> Iterator[np.ndarray]:
     n_read = start
     # The numbers of a 16-bit file as they are: read as float32 they are the same, only later.
     kind = "int16" if file.subtype == "PCM_16" else "float32"
+    size = max(1, min(size, MOST_VALUES // max(facts.channels, 1)))
     with file:
         try:
             file.seek(min(start, file.frames))
@@ -202,29 +236,30 @@ def _sndfile_blocks(
                 n_block = len(block)
                 n_read += n_block
                 if n_block:
-                    yield _mono(path, list(block.T))
+                    yield _mono(extent.path, list(block.T))
             gave_up = None
         except soundfile.LibsndfileError as error:
             gave_up = error
     if gave_up is not None:
-        yield from _go_on(path, facts, n_read, gave_up)
+        yield from _go_on(extent, facts, n_read, gave_up)
     elif facts.seconds is not None and start < facts.seconds * facts.rate:
-        _refuse_missing(path, n_read / facts.rate, facts.seconds)
+        _refuse_missing(extent.path, n_read / facts.rate, facts.seconds)
 
 
-def _go_on(path: Path, facts: SoundFacts, n_read: int, gave_up: Exception) -> Iterator[np.ndarray]:
+def _go_on(extent: Extent, facts: SoundFacts, n_read: int, gave_up: Exception) -> Iterator[np.ndarray]:
     """The rest of a file at which libsndfile gave up; FFmpeg passes over damage, and says how much is missing."""
     try:
-        yield from _after(_ffmpeg_blocks(path, facts, facts.rate), n_read)
+        yield from _after(_ffmpeg_blocks(extent, facts, facts.rate), n_read)
     except (av.FFmpegError, EOFError, IndexError) as error:
         at = n_read / facts.rate
-        raise BadSound(path, "truncated", f"the decoder gave up after {at:.1f} s ({gave_up})") from error
+        raise BadSound(extent.path, "truncated", f"the decoder gave up after {at:.1f} s ({gave_up})") from error
 
 
-def _open_ffmpeg(path: Path, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+def _open_ffmpeg(extent: Extent, block_seconds: float, start: float) -> tuple[SoundFacts, Iterator[np.ndarray]]:
+    path = extent.path
     try:
         # Only for the facts: the frames come from a second opening, inside the generator that owns it.
-        with _open(path) as container:
+        with open_container(extent) as container:
             if not container.streams.audio:
                 raise BadSound(path, "not audio", "no sound stream inside")
             audio = container.streams.audio[0]
@@ -235,106 +270,26 @@ def _open_ffmpeg(path: Path, block_seconds: float, start: float) -> tuple[SoundF
             seconds = None
             if container.format.name in HONEST_CONTAINERS and audio.duration and audio.time_base:
                 seconds = float(audio.duration * audio.time_base)
-            elif container.format.name == "mp3" and (n_frames := xing_frames(path)):
+            elif container.format.name == "mp3" and extent.is_whole and (n_frames := xing_frames(path)):
                 seconds = n_frames * (1152 if rate >= 32_000 else 576) / rate
     except (av.FFmpegError, EOFError, ValueError) as error:
-        raise BadSound(path, "not audio", "neither libsndfile nor FFmpeg knows this format") from error
+        raise BadSound(path, "not audio", NEITHER) from error
     facts = SoundFacts(rate, channels, seconds)
-    blocks = _ffmpeg_blocks(path, facts, _block_size(rate, block_seconds))
+    blocks = _ffmpeg_blocks(extent, facts, _block_size(max(rate, 1), block_seconds))
     return facts, _after(blocks, round(start * rate))
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    # Tags in old encodings are common and of no interest here: they must not make a file unreadable.
-    return av.open(str(path), metadata_errors="replace")
-
-
-def _ffmpeg_blocks(path: Path, facts: SoundFacts, size: int) -> Iterator[np.ndarray]:
+def _ffmpeg_blocks(extent: Extent, facts: SoundFacts, size: int) -> Iterator[np.ndarray]:
     """Mono blocks; a damaged packet is passed over, and too many of them are a truncated file."""
-    n_read = 0
-    damage = _Damage()
-    with _open(path) as container:
-        for frame in _long_frames(_frames(container, damage), size):
-            if frame.sample_rate != facts.rate:
-                raise BadSound(path, "unreadable", f"the rate changes from {facts.rate} to {frame.sample_rate} Hz")
-            n_read += frame.samples
-            yield _mono(path, _channels(frame))
+    n_read, damage = 0, Damage()
+    for block in mono_blocks(extent, facts.rate, size, damage, lambda channels: _mono(extent.path, channels)):
+        n_read += len(block)
+        yield block
     if facts.seconds is not None:
-        _refuse_missing(path, n_read / facts.rate, facts.seconds)
-    elif damage.n_bad > max(1, MISSING_SHARE * damage.n_packets):
+        _refuse_missing(extent.path, n_read / facts.rate, facts.seconds)
+    elif damage.is_much:
         detail = f"{damage.n_bad} of {damage.n_packets} packets could not be decoded"
-        raise BadSound(path, "truncated", detail)
-
-
-def _long_frames(frames: Iterable[av.AudioFrame], size: int) -> Iterator[av.AudioFrame]:
-    """Frames joined to at least `size` samples (the last may be shorter), and cut where their format changes.
-
-    FFmpeg's queue: a frame of an MP3 has 1152 samples, too few to bring each to NumPy.
-    """
-    queue = av.AudioFifo()
-    for frame in frames:
-        frame.pts = None  # a gap in the time stamps is no gap in the sound
-        try:
-            queue.write(frame)
-        except ValueError:  # of another rate, format or number of channels than those before it
-            yield from _taken(queue)
-            queue = av.AudioFifo()
-            queue.write(frame)
-        if queue.samples >= size:
-            yield from _taken(queue)
-    yield from _taken(queue)
-
-
-def _taken(queue: av.AudioFifo) -> Iterator[av.AudioFrame]:
-    frame = queue.read()
-    if frame is not None:
-        yield frame
-
-
-@dataclass
-class _Damage:
-    """Packets met, and those that could not be decoded."""
-
-    n_packets: int = 0
-    n_bad: int = 0
-
-
-def _frames(container: av.container.InputContainer, damage: _Damage) -> Iterator[av.AudioFrame]:
-    """All frames that can be decoded: in one go up to the first damage, which is faster, then packet by packet."""
-    try:
-        for frame in container.decode(container.streams.audio[0]):
-            damage.n_packets += 1  # one frame each, nearly always
-            yield frame
-        return
-    except (av.FFmpegError, EOFError):
-        damage.n_bad += 1
-    for packet in _packets(container):
-        damage.n_packets += 1
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, EOFError):
-            damage.n_bad += 1
-            continue
-        for decoded in frames:
-            if isinstance(decoded, av.AudioFrame):
-                yield decoded
-
-
-def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
-    try:
-        yield from container.demux(container.streams.audio[0])
-    except (av.FFmpegError, EOFError):
-        return  # the container ends in the middle of a packet: the length is judged by what was decoded
-
-
-def _channels(frame: av.AudioFrame) -> list[np.ndarray]:
-    """The channels of a decoded frame [n_samples each]: signed integers or floats, as FFmpeg gives them."""
-    if frame.format.name == "fltp":  # MP3, AAC, Vorbis, Opus, WMA: read where they lie
-        return [np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes]
-    values: np.ndarray = frame.to_ndarray()
-    if values.dtype == np.uint8:
-        values = (values.astype(np.int16) - 128) * 256
-    return list(values if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels).T)
+        raise BadSound(extent.path, "truncated", detail)
 
 
 def _mono(path: Path, channels: Sequence[np.ndarray]) -> np.ndarray:

@@ -103,6 +103,7 @@ def extract(
     table: pl.DataFrame | None = None,
     ids: str = "stem",
     overwrite: bool = False,
+    isolated: bool = False,
 ) -> ExtractReport:
     """Make features of every song below a folder, or of a list of files.
 
@@ -116,10 +117,12 @@ def extract(
         kind: a key of `FEATURES`.
         settings: of that kind.
         out: the folder to write; the work in progress lies beside it.
-        jobs: processes, >= 1; None takes one a core.
+        jobs: processes; None takes one a core. 1 works in this one unless `isolated`.
         table: song_id and file (or track_id): which files belong to which song; see `plan_files`.
         ids: without a table, name songs by "stem" or "path".
         overwrite: replace features of another recipe. Features of the same recipe are always brought up to date.
+        isolated: decode in a process of its own even with jobs=1: a file that crashes its decoder is then set aside.
+            The command line does so; scripts without `if __name__ == "__main__":` cannot.
     Raises:
         InputError: nothing to hear, two files for one id, or no file gave features.
         ArtifactError: `out` holds features made otherwise (and overwrite is False), or something else.
@@ -134,7 +137,9 @@ def extract(
     shelf = Shelf(out.with_name(f".{out.name}.work"), recipe.recipe)
     for content_hash, held in _known_of(out, old).items():
         shelf.known.setdefault(content_hash, held)
-    outcomes, spent = _hear_plan(plan, Job(kind, settings, frozenset(shelf.known)), shelf, jobs)
+    outcomes, spent = _hear_plan(
+        plan, Job(kind, settings, frozenset(shelf.known)), shelf, 0 if jobs == 1 and not isolated else jobs
+    )
     report = _report(plan, outcomes, spent)
     if report.n_songs == 0:
         first = report.quarantine.row(0, named=True)
@@ -200,7 +205,7 @@ class _Spent:
 def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[list[Outcome], _Spent]:
     """An outcome for each file of the plan, in its order; the frames go to the shelf."""
     paths = [one.path for one in plan.files]
-    n_jobs = min(jobs or n_cores(), len(paths))
+    n_jobs = min(n_cores() if jobs is None else jobs, len(paths))
     outcomes: list[Outcome] = [Outcome("")] * len(paths)
     spent = _Spent()
     with progress("extract", total=len(paths), unit="file") as bar, _flushed(shelf):

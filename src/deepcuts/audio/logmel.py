@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from deepcuts.audio.decode import BadSound, SoundFacts, open_sound, open_stream, probe
+from deepcuts.audio.decode import MIN_RATE, BadSound, SoundFacts, open_sound, open_stream, probe
 from deepcuts.config import require
 from deepcuts.errors import SettingError
 
@@ -46,6 +46,7 @@ class LogMelSettings:
         min_seconds: shorter songs are set aside; 3 s is one window of the network.
         max_seconds: take no more than this of each file; none takes all. The paper's clips are 29 s.
         clip: where a shorter clip is taken: "start" or "middle".
+        min_rate: files of a lower rate are set aside, Hz: their headers are damaged.
     """
 
     rate: int = 22_050
@@ -59,6 +60,7 @@ class LogMelSettings:
     min_seconds: float = 3.0
     max_seconds: float | None = None
     clip: str = "start"
+    min_rate: int = MIN_RATE
 
     def __post_init__(self) -> None:
         require(1000 <= self.rate <= 400_000, "rate", self.rate, "1000 to 400000 Hz")
@@ -252,7 +254,9 @@ def hear_logmel(path: Path | str, settings: LogMelSettings) -> tuple[np.ndarray,
     """
     listened = _Listened()
     start = _clip_start(path, settings)
-    facts, blocks = open_stream(path, settings.rate, start=start, seconds=settings.max_seconds)
+    facts, blocks = open_stream(
+        path, settings.rate, start=start, seconds=settings.max_seconds, min_rate=settings.min_rate
+    )
     parts = [compress(mel, settings) for mel in mel_blocks(listened.through(blocks), settings)]
     seconds = listened.n / settings.rate
     if seconds < settings.min_seconds:

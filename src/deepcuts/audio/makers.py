@@ -17,7 +17,10 @@ from deepcuts.errors import SettingError
 # fmt: off
 SOUND_SUFFIXES = (
     ".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".wave", ".aif", ".aiff", ".aifc", ".m4a", ".m4b", ".mp4",
-    ".aac", ".wma", ".wv", ".ape", ".mka", ".au", ".caf",
+    ".aac", ".wma", ".wv", ".ape", ".mka", ".au", ".snd", ".caf", ".webm", ".mkv", ".mov", ".mp1", ".mp2", ".mpga",
+    ".w64", ".rf64", ".bwf", ".ac3", ".eac3", ".dts", ".tta", ".spx", ".mpc", ".tak", ".shn", ".amr", ".3gp", ".3g2",
+    ".m4r", ".m4v", ".ogv", ".ogx", ".avi", ".flv", ".mpg", ".mpeg", ".m2ts", ".vob", ".wmv", ".asf", ".ra",
+    ".rm", ".dsf", ".dff", ".voc", ".adts", ".oma", ".thd", ".truehd", ".mlp", ".gsm", ".qoa", ".sph",
 )
 # fmt: on
 # Changes whenever the same file and settings would give other frames, so that old results are not reused.

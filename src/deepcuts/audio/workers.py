@@ -66,8 +66,7 @@ def hear_file(path: Path, job: Job) -> Result:
         outcome = Outcome(content_hash, "", "", len(half), round(seconds, 6), facts.rate, facts.channels)
     except BadSound as error:
         outcome = Outcome(content_hash, error.reason, error.detail)
-    except (MemoryError, OSError, RuntimeError) as error:
-        # A decoder's own failure: one file must not end the run.
+    except Exception as error:  # noqa: BLE001 (a decoder's own failure, whatever it is: one file must not end the run)
         outcome = Outcome(content_hash, "unreadable", f"{type(error).__name__}: {error}".replace(str(path), path.name))
     return Result(outcome, half, time.process_time() - began)
 
@@ -79,6 +78,8 @@ def hash_file(path: Path) -> str:
         BadSound: the file cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise BadSound(path, "unreadable", "not a regular file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]
     except OSError as error:
@@ -98,11 +99,11 @@ def hear_files(paths: Sequence[Path], job: Job, jobs: int) -> Iterator[tuple[int
     Args:
         paths: the files.
         job: what to make of them.
-        jobs: processes; 1 works in this one.
+        jobs: processes of their own; 0 works in this one, where a decoder that crashes ends it.
     Raises:
         ResourceError: the processes cannot start.
     """
-    if jobs == 1:
+    if not jobs:
         for place, path in enumerate(paths):
             yield place, hear_file(path, job)
         return

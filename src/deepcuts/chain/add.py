@@ -128,7 +128,7 @@ def _heard(
         root = Path(_common(paths))
         below = [text_of(path.relative_to(root).as_posix()) for path in paths]
         asked = pl.DataFrame({"song_id": table["song_id"], "file": below})
-        report = extract(list(paths), recipe.kind, recipe.settings, folder, jobs=jobs, table=asked)
+        report = extract(list(paths), recipe.kind, recipe.settings, folder, jobs=jobs, table=asked, isolated=True)
         features = Features.load(folder)
         if recipe.pooled is not None:
             features = pool_features(features, recipe.pooled)

@@ -225,7 +225,7 @@ def _hear(steps: Steps, songs: Songs, music: Path, jobs: int | None) -> ExtractR
     source: Any = music
     if not songs.music:  # a media server's files, by their whole paths
         source, table = _files_of(table)
-    report = extract(source, "logmel", LogMelSettings(), folder, jobs=jobs, table=table)
+    report = extract(source, "logmel", LogMelSettings(), folder, jobs=jobs, table=table, isolated=True)
     if _mark(folder) != before:
         steps.finish("logmel", _mark(folder))
     return report

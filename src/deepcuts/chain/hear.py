@@ -80,15 +80,16 @@ class Hearing:
 
     Args:
         encoder: fitted.
+        isolated: decode in a process of its own, which a bad file may crash.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder, self.recipe = encoder, recipe_of(encoder)
+    def __init__(self, encoder: Encoder, *, isolated: bool = False) -> None:
+        self.encoder, self.recipe, self.isolated = encoder, recipe_of(encoder), isolated
 
     @staticmethod
-    def load(folder: Path | str) -> "Hearing":
+    def load(folder: Path | str, *, isolated: bool = False) -> "Hearing":
         """From the folder of an encoder."""
-        return Hearing(load_encoder(folder))
+        return Hearing(load_encoder(folder), isolated=isolated)
 
     def __call__(self, path: Path | str) -> SongFactors:
         """Predicted factors of one sound file, one row.
@@ -109,7 +110,7 @@ class Hearing:
             raise InputError(f"{path}: no such file.")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "features"
-            extract([path], self.recipe.kind, self.recipe.settings, folder, jobs=1)
+            extract([path], self.recipe.kind, self.recipe.settings, folder, jobs=1, isolated=self.isolated)
             made = Features.load(folder)
             return dataclasses.replace(made, frames=np.array(made.frames))
 

@@ -47,7 +47,8 @@ def feature_command(kind: str) -> Callable[..., None]:
         mine, theirs = for_side_tables(FEATURES[kind].settings, assignments) if songs else (assignments, [])
         settings: Any = settings_of(FEATURES[kind].settings, toml, mine, kind)
         table = read_columns(songs, "song_id", assignments=theirs) if songs else None
-        report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite)
+        report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite,
+                         isolated=True)  # fmt: skip
         told = {
             "songs": report.n_songs,
             "files": report.n_files,

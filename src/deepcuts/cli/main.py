@@ -7,7 +7,8 @@ inputs were set aside · 130 interrupted.
 
 import os
 import sys
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, TextIO
 
 import typer
 
@@ -96,8 +97,46 @@ def version() -> None:
     print(__version__)
 
 
+class LastingStderr:
+    """stderr whose reader may go: what is said then is lost, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, unless nobody reads."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._silence()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, unless nobody reads."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._silence()
+
+    def _silence(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def set_streams() -> None:
+    """Let no letter and no broken pipe of stderr end the work: letters that a stream cannot show are escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr = LastingStderr(sys.stderr)  # type: ignore[assignment]
+
+
 def main() -> None:
     """Run the command line; errors a person can mend become one line and an exit code."""
+    set_streams()
     start_log()
     show_progress()
     try:

@@ -163,4 +163,4 @@ def hearer(model: Bundle) -> Callable[[Path], SongFactors] | None:
         return None
     from deepcuts.chain.hear import Hearing  # torch takes seconds to load
 
-    return Hearing.load(model.encoder)
+    return Hearing.load(model.encoder, isolated=True)
