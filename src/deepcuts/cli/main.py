@@ -131,7 +131,7 @@ def set_streams() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if isinstance(sys.stderr, TextIOWrapper):
-        sys.stderr = LastingStderr(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = LastingStderr(sys.stderr)
 
 
 def main() -> None:
