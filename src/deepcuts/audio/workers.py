@@ -169,10 +169,10 @@ def _begin(job: Job) -> None:
     global _job
     _job = job
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, saves and ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A killed parent closes nothing, so its workers would wait for tasks for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

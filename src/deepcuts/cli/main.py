@@ -27,6 +27,7 @@ from deepcuts.cli import (
     predict,
     recommend,
     reproduce,
+    serve,
     settings,
 )
 from deepcuts.cli.common import say, show_details, start_log
@@ -62,6 +63,7 @@ app.add_typer(explore.app, name="explore")
 app.add_typer(experiment.app, name="experiment")
 app.command("reproduce")(reproduce.reproduce)
 app.command("settings")(settings.settings)
+app.command("serve")(serve.serve)
 app.command("show")(doctor.show)
 app.command("doctor")(doctor.doctor)
 
