@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import Response
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 from tinytag import TinyTag, TinyTagException
 
 from deepcuts.serve.opensubsonic.call import Call
@@ -14,10 +15,18 @@ PICTURES = ("cover.jpg", "cover.png", "folder.jpg", "folder.png", "front.jpg", "
 PICTURE_TYPES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
+class Sound(FileResponse):
+    """A file with ranges, also when it is asked for by a form, as the players' protocol allows."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a POST as a GET is answered."""
+        await super().__call__({**scope, "method": "GET"} if scope["method"] == "POST" else scope, receive, send)
+
+
 def stream(call: Call) -> Response:
     """The sound of a song; it never counts as a play."""
     song = call.song()
-    return FileResponse(_file(call, song.song_id), media_type=song.mime)
+    return Sound(_file(call, song.song_id), media_type=song.mime)
 
 
 def download(call: Call) -> Response:
@@ -25,7 +34,7 @@ def download(call: Call) -> Response:
     song = call.song()
     path = _file(call, song.song_id)
     name = path.name.encode("utf-8", "replace").decode()
-    return FileResponse(path, media_type=song.mime, filename=name)
+    return Sound(path, media_type=song.mime, filename=name)
 
 
 def _file(call: Call, song_id: str) -> Path:
