@@ -29,6 +29,7 @@ from deepcuts.cli import (
     reproduce,
     serve,
     settings,
+    trial,
 )
 from deepcuts.cli.common import say, show_details, start_log
 from deepcuts.errors import DeepcutsError, ResourceError
@@ -54,6 +55,7 @@ app.command("match")(library.match)
 app.command("model")(home.model)
 app.command("update")(home.update)
 app.command("add")(home.add)
+app.command("trial")(trial.trial)
 app.command("bundle")(model.bundle)
 app.command("for-user")(model.for_user)
 app.command("audience")(model.audience)
