@@ -32,23 +32,28 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeat for more. See `deepcuts settings`."),
 ]
 Toml = Annotated[
-    Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings, one table for each stage.")
+    list[Path] | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE.toml",
+        help="Settings, a table a stage; repeat: the last file wins, key by key.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 SplitOption = Annotated[Path | None, typer.Option("--split", help="A split: songs for testing stay unheard.")]
 
 
-def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, *tables: str) -> S:
-    """Settings from defaults, the tables of a TOML file (later tables win) and --set."""
+def settings_of(cls: type[S], toml: Sequence[Path] | None, assignments: list[str] | None, *tables: str) -> S:
+    """Settings from defaults, a table of TOML files (later files win, key by key) and --set."""
     table = tables[-1] if tables else ""
-    if toml is not None:
-        refuse_unknown_tables(toml, table)
+    for file in toml or ():
+        refuse_unknown_tables(file, table)
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
 
 
-def is_set(name: str, toml: Path | None, assignments: list[str] | None, table: str) -> bool:
-    """Whether a person has chosen a setting, in the file or by --set."""
-    if toml is not None and name in read_table(toml, table):
+def is_set(name: str, toml: Sequence[Path] | None, assignments: list[str] | None, table: str) -> bool:
+    """Whether a person has chosen a setting, in a file or by --set."""
+    if any(name in read_table(file, table) for file in toml or ()):
         return True
     return any(text.partition("=")[0].strip() == name for text in assignments or ())
 
