@@ -7,6 +7,7 @@ import shlex
 import sqlite3
 import tarfile
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 
 from deepcuts.artifacts import Plays, Songs
 from deepcuts.cli.main import app
-from deepcuts.data.histories import read_history
+from deepcuts.data.histories import HistoryReading, read_history
 from deepcuts.data.histories.what import describe
+from deepcuts.data.match import match_songs, matched_plays
 from deepcuts.errors import InputError, SettingError
 
 MBID = "0b5ff2c3-0d53-4c0f-8a4f-3b0a3f1a6d11"
@@ -330,3 +332,53 @@ def test_history_writes_skips_beside_the_plays_and_library_takes_the_server(tmp_
     server = navidrome(tmp_path / "navidrome.db")
     assert CliRunner().invoke(app, ["library", f"{server}", "-o", f"{tmp_path / 'lib'}"]).exit_code == 0
     assert Songs.load(tmp_path / "lib").table["file"].to_list()[0] == "/music/Ann/First/01 Song.mp3"
+
+
+@pytest.mark.parametrize("name", ["LEs.txt", "LEs.log"])
+def test_a_kind_that_is_named_is_taken_from_the_file_that_is_named(tmp_path, name):
+    path = wrote(tmp_path / name, "1\t2\t5\t10\t1370000000\n")
+    assert read_history(path, kind="lfm-1b").plays.songs.ids.to_list() == ["10"]
+
+
+def test_many_files_that_are_passed_over_are_counted_by_suffix(tmp_path):
+    jsonl(tmp_path / "a.jsonl", listen(1_700_000_000))
+    for number in range(30):
+        wrote(tmp_path / f"cache/{number}.jpg", b"\xff\xd8\xff")
+    assert read_history(tmp_path).notes["files passed over: .jpg"] == 30
+
+
+def test_a_table_of_several_users_is_not_taken_for_scrobbles(tmp_path):
+    path = wrote(tmp_path / "a.csv", "listener,artist,track,album,date\nbob,Ann,Song,F,2024-03-05 10:11\n")
+    assert "--set time=date --set time_unit=iso" in describe(path)[0][2]
+
+
+def test_the_same_listening_told_by_four_exports_gives_the_same_matched_plays(tmp_path, navidrome):
+    played = [(1_700_000_000 + 900 * i, title) for i, title in enumerate(["Song", "Two", "Song", "Café", "Song"])]
+    stamps = [datetime.fromtimestamp(at, UTC) for at, _ in played]
+    names = {"s1": "Song", "s2": "Two", "s4": "Cafe\u0301"}  # the server's file system wrote NFD
+    db_path = navidrome(tmp_path / "navidrome.db")
+    with sqlite3.connect(db_path) as db:
+        db.execute("DELETE FROM annotation")
+        db.execute("DELETE FROM scrobbles")
+        db.execute("INSERT INTO media_file (id, path, title, artist) VALUES ('s4', 'x.mp3', ?, 'Ann')", [names["s4"]])
+        for song_id, title in names.items():
+            times = [at for at, one in played if one == title or (song_id == "s4" and one == "Café")]
+            db.execute("INSERT INTO annotation VALUES ('u1', ?, 'media_file', ?, '', 0, 0, '')", [song_id, len(times)])
+            db.executemany("INSERT INTO scrobbles VALUES (?, 'u1', ?)", [(song_id, at) for at in times])
+    exports = {
+        "navidrome": db_path,
+        "listenbrainz": jsonl(tmp_path / "a.jsonl", *(listen(at, one, mbid=MBID if one == "Song" else None)
+                                                      for at, one in played)),
+        "spotify": wrote(tmp_path / "endsong_0.json", [spotify(f"{at + timedelta(seconds=200):%FT%TZ}", one)
+                                                       for at, (_, one) in zip(stamps, played, strict=True)]),
+        "lastfm": wrote(tmp_path / "ann.csv", "".join(f'Ann,First,{one},"{at:%d %b %Y %H:%M}"\n'
+                                                      for at, (_, one) in zip(stamps, played, strict=True))),
+    }  # fmt: skip
+    library = Songs.of(pl.DataFrame({"song_id": ["song", "two", "cafe"], "artist": ["Ann"] * 3,
+                                     "title": ["Song", "Two", "Café"], "mbid": [MBID, None, None]}))  # fmt: skip
+    for kind, path in exports.items():
+        plays = read_history(path, user=None if kind == "navidrome" else "ann").plays
+        matched = matched_plays(plays, match_songs(plays.songs_table, library), library)
+        assert matched.users.ids.to_list() == ["ann"], kind
+        assert songs_of(HistoryReading(matched, pl.DataFrame(), pl.DataFrame(), {}, ())) == {
+            "cafe": 1, "song": 3, "two": 1}, kind  # fmt: skip
