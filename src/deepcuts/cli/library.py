@@ -20,7 +20,9 @@ MOST_LISTED = 100  # songs without a match that the report shows
 
 
 def library(
-    music: Annotated[Path, typer.Argument(help="A folder of music, searched to any depth; or a Navidrome database.")],
+    music: Annotated[
+        Path, typer.Argument(help="A folder of music, searched to any depth; or the database of Navidrome.")
+    ],
     output: Out,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +34,7 @@ def library(
     if music.is_file():
         songs = navidrome_library(music)
         songs.save(output)
-        say(f"{output}: {len(songs):,} songs of Navidrome, under its ids")
+        say(f"{output}: {len(songs):,} songs of the Navidrome database {music}")
         return
     old = Songs.load(output) if (output / "meta.json").exists() else None
     reading = read_library(music, SOUND_SUFFIXES, old)
