@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import typer
 from deepcuts.artifacts import Songs
 from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
+from deepcuts.cli.talk import say
 from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.data import SideSettings, read_side_table
 from deepcuts.errors import SettingError
@@ -98,11 +98,6 @@ def checkpoint_of(output: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def say(text: str) -> None:
-    """Talk to the person: stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def print_json(content: Any) -> None:
     """Data for a program: stdout."""
     print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
@@ -114,27 +109,6 @@ def print_table(table: pl.DataFrame, as_json: bool = False) -> None:
         print_json(table.to_dicts())
     else:
         sys.stdout.write(table.write_csv(separator="\t"))
-
-
-class ToStderr(logging.Handler):
-    """Log lines to what stderr is now: while a bar is drawn on a terminal, that writes above the bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
-        say(self.format(record))
-
-
-def start_log() -> None:
-    """Library log lines go to stderr as they are."""
-    root = logging.getLogger("deepcuts")
-    root.handlers[:] = [ToStderr()]
-    root.setLevel(logging.INFO)
-    root.propagate = False
-
-
-def show_details() -> None:
-    """Log lines of single steps go to stderr too."""
-    logging.getLogger("deepcuts").setLevel(logging.DEBUG)
 
 
 def read_columns(
