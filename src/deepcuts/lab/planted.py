@@ -3,7 +3,7 @@
 paper        the paper's network: one CNN, raw targets, squared error
 cnn          one CNN of unit targets (the demonstration's)
 pooled       trees and a kernel on pooled log-mels ("stack")
-cnns         the mean of several CNNs, each from another seed and another fifth of songs to stop by
+cnns         the mean of several CNNs, each from another seed
 best         cnns and pooled, mixed as validation songs say
 direct_ears  one CNN that learns the true latents themselves: what better targets could give
 """
@@ -118,8 +118,7 @@ def _predictions(
         bar.advance(1)
         nets = []
         for seed in range(bench.seed, bench.seed + bench.n_nets):
-            nets.append(_kept(world, f"cnn-{seed}", "cnn", world.mel, learn, replace(cnn, seed=seed), seconds,
-                              apart=seed > bench.seed))  # fmt: skip
+            nets.append(_kept(world, f"cnn-{seed}", "cnn", world.mel, learn, replace(cnn, seed=seed), seconds))  # fmt: skip
             bar.advance(1)
         pooled = _kept(world, "pooled", "stack", world.pooled, learn, StackSettings(seed=bench.seed), seconds)
         bar.advance(1)
@@ -132,21 +131,18 @@ def _predictions(
 
 
 def _kept(
-    world: _World, name: str, kind: str, features: Features, learn: Factors, settings: Any, seconds: dict[str, float],
-    *, apart: bool = False,
-) -> SongFactors:  # fmt: skip
+    world: _World, name: str, kind: str, features: Features, learn: Factors, settings: Any, seconds: dict[str, float]
+) -> SongFactors:
     """Predictions of all songs by an encoder that is kept on disk, with the CPU seconds that it took.
 
-    Args:
-        apart: hold out other validation songs than the split's.
+    The split's validation songs are never fitted: the mix is chosen by them.
     """
     folder, spent = world.work / name, world.work / f"{name}.seconds"
     if not folder.exists():
         began = time.process_time()
         ids = world.split.songs.take(world.split.members(VALIDATION)).ids
         known = Vocabulary(ids.filter(learn.songs.songs.find(ids) >= 0))
-        held_out = None if apart or kind != "cnn" or not len(known) else known
-        encoder = fit_encoder(kind, features, learn, settings, validation=held_out,
+        encoder = fit_encoder(kind, features, learn, settings, validation=known if len(known) else None,
                               checkpoint=world.work / f".{name}.checkpoint")  # fmt: skip
         encoder.save(folder)
         spent.write_text(f"{time.process_time() - began:.1f}")

@@ -12,7 +12,7 @@ from deepcuts.store import write_file
 ARTISTS, PLANTED, QUALITY = "artists.json", "planted.json", "quality.json"
 PLANTED_ABOUT = (
     "One split by artist, one training seed a network (the mean of networks has several). `paper` is one CNN of raw "
-    "targets; `cnns` the mean of several CNNs of unit targets, each with validation songs of its own; `best` mixes in "
+    "targets; `cnns` the mean of several CNNs of unit targets, from other seeds; `best` mixes in "
     "trees and a kernel on pooled log-mels, by a weight that validation songs choose; `direct_ears` is the same CNN "
     "taught by the true latents themselves."
 )
