@@ -118,7 +118,8 @@ def _predictions(
         bar.advance(1)
         nets = []
         for seed in range(bench.seed, bench.seed + bench.n_nets):
-            nets.append(_kept(world, f"cnn-{seed}", "cnn", world.mel, learn, replace(cnn, seed=seed), seconds))  # fmt: skip
+            named = replace(cnn, seed=seed)
+            nets.append(_kept(world, f"cnn-{seed}", "cnn", world.mel, learn, named, seconds))
             bar.advance(1)
         pooled = _kept(world, "pooled", "stack", world.pooled, learn, StackSettings(seed=bench.seed), seconds)
         bar.advance(1)

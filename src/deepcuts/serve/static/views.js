@@ -24,7 +24,7 @@ export function songList(songs, { side = () => [], more = () => null, label = "S
       el("li", { "data-id": song.song_id },
         el("button", { class: "play", type: "button", "aria-label": `Play ${song.name}`, disabled: song.has_file === false, onclick: () => play(song, songs) }, icon(TRIANGLE)),
         el("div", { class: "name" }, el("a", { href: songLink(song) }, song.name), el("small", {}, [song.artist, song.album].filter(Boolean).join(" · ") || "unknown artist"), more(song)),
-        el("div", { class: "side" }, side(song), meter, minutes(song.duration))));
+        el("div", { class: "side" }, side(song), meter, el("span", {}, minutes(song.duration)))));
   }
   queueMicrotask(mark);
   return list;
@@ -119,7 +119,7 @@ export async function listener(main, id) {
     el("h1", {}, id), el("p", { class: "lead" }, "Songs that this listener has not played, best first."),
     el("div", { class: "columns" },
       el("section", {}, el("div", { class: "row" }, choice), box),
-      el("section", {}, el("h2", {}, "What they play"), songList(history, { label: "History", side: (one) => [`${one.plays.toLocaleString()} ×`] }))));
+      el("section", {}, el("h2", {}, "What they play"), songList(history, { label: "History", side: (one) => el("span", {}, `${one.plays.toLocaleString()} plays`) }))));
   await fill();
 }
 
