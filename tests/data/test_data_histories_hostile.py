@@ -1,5 +1,6 @@
 """Histories as they arrive: damaged, mixed, oddly packed, of the wrong kind; and one song under several names."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from openpyxl import Workbook
 from typer.testing import CliRunner
 
 from deepcuts.artifacts import Plays, Songs
@@ -219,6 +221,28 @@ def test_every_line_end_and_a_line_that_names_the_separator_are_read(tmp_path, e
 def test_a_kind_forced_on_a_database_is_refused_in_words(tmp_path, kind, navidrome):
     with pytest.raises(InputError, match=r"navidrome\.db"):
         read_history(navidrome(tmp_path / "navidrome.db"), kind=kind)
+
+
+@pytest.mark.parametrize("at", [10, 4, 60, -40])
+def test_a_workbook_with_a_damaged_byte_is_read_or_refused_in_words(tmp_path, at):
+    book = Workbook()
+    book.active.title = "10_listeningHistory"
+    book.active.append(["Song Title", "Artist", "Date"])
+    book.active.append(["Song", "Ann", "2023-11-14 22:13:20"])
+    book.save(tmp_path / "a.xlsx")
+    data = bytearray((tmp_path / "a.xlsx").read_bytes())
+    data[at] ^= 0xFF
+    with contextlib.suppress(InputError):
+        assert songs_of(read_history(wrote(tmp_path / "a.xlsx", bytes(data)))) == {"Ann – Song": 1}
+
+
+def test_a_workbook_of_another_kind_is_named_by_what(tmp_path):
+    Workbook().save(tmp_path / "a.xlsx")
+    assert describe(tmp_path / "a.xlsx") == [
+        ("a.xlsx", "an Excel workbook; save the sheet as CSV (UTF-8) and ask again", "")
+    ]
+    with pytest.raises(InputError, match="the sheets are Sheet"):
+        read_history(tmp_path / "a.xlsx")
 
 
 # ---- more of what exports hold ----
