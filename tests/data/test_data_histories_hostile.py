@@ -324,6 +324,48 @@ def test_jellyfin_rows_of_one_item_under_several_keys_count_once_under_the_users
     assert reading.marks["mark"].to_list() == [-1]
 
 
+def test_a_navidrome_of_2021_has_whole_paths_and_track_ids(tmp_path):
+    with sqlite3.connect(tmp_path / "navidrome.db") as db:
+        db.executescript(
+            f"""
+            CREATE TABLE user (id varchar, user_name varchar, password varchar);
+            CREATE TABLE media_file (id varchar, path varchar, title varchar, album varchar, artist varchar,
+              album_artist varchar, year integer, duration real, genre varchar, mbz_track_id varchar);
+            CREATE TABLE annotation (ann_id varchar, user_id varchar, item_id varchar, item_type varchar,
+              play_count integer, play_date datetime, rating integer, starred bool);
+            INSERT INTO user VALUES ('u1', 'ann', 'secret');
+            INSERT INTO media_file VALUES ('0123', '/music/a.mp3', 'Song', 'F', '', 'Ann', 1999, 9.5, 'Rock', '{MBID}');
+            INSERT INTO annotation VALUES ('a', 'u1', '0123', 'media_file', 4, '2021-01-01', NULL, NULL);
+            """
+        )
+    reading = read_history(tmp_path / "navidrome.db")
+    assert songs_of(reading) == {"0123": 4}
+    row = reading.plays.songs_table.row(0, named=True)
+    assert (row["artist"], row["file"], row["mbid"]) == ("Ann", "/music/a.mp3", MBID)
+    reading.plays.save(tmp_path / "plays")
+    assert not any(b"secret" in path.read_bytes() for path in (tmp_path / "plays").iterdir())
+
+
+def test_jellyfin_of_2020_keeps_counters_by_key_and_users_by_number(tmp_path):
+    with sqlite3.connect(tmp_path / "library.db") as db:
+        db.executescript(
+            """
+            CREATE TABLE TypedBaseItems (guid GUID, type TEXT, Path TEXT, Name TEXT, Album TEXT, Artists TEXT,
+              AlbumArtists TEXT, RunTimeTicks BIGINT, UserDataKey TEXT);
+            CREATE TABLE UserDatas (key nvarchar, userId INT, rating float, played bit, playCount int, isFavorite bit,
+              playbackPositionTicks bigint, lastPlayedDate datetime);
+            INSERT INTO TypedBaseItems VALUES (x'0A0B', 'MediaBrowser.Controller.Entities.Audio.Audio', '/m/a.mp3',
+              'Song', 'First', 'Ann', NULL, 95000000, 'k1');
+            INSERT INTO UserDatas VALUES ('k1', 1, NULL, 1, 5, 1, 0, '2020-01-01');
+            """
+        )
+    reading = read_history(tmp_path / "library.db")
+    assert songs_of(reading) == {"0a0b": 5}
+    assert reading.plays.users.ids.to_list() == ["1"]
+    assert reading.plays.songs_table["duration"].to_list() == [9.5]
+    assert reading.marks["mark"].to_list() == [1]
+
+
 # ---- what, and the commands ----
 
 

@@ -212,5 +212,5 @@ def _nothing_found(where: str, other: Sequence[Source]) -> str:
     return (
         f"{where}: no file looks like a listening history; found {names}. {advice}"
         f"Read are {', '.join([*HISTORIES, *LAYOUTS])}. A table of your own is read by `deepcuts data table` "
-        "(with counts) or `deepcuts data events` (one listen a row)."
+        "(with counts) or `deepcuts data events` (one listen a row); `deepcuts data what FILE` prints the command."
     )
