@@ -1,5 +1,6 @@
 """Histories as they arrive: damaged, mixed, oddly packed, of the wrong kind; and one song under several names."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from openpyxl import Workbook
 from typer.testing import CliRunner
 
 from deepcuts.artifacts import Plays, Songs
@@ -221,6 +223,28 @@ def test_a_kind_forced_on_a_database_is_refused_in_words(tmp_path, kind, navidro
         read_history(navidrome(tmp_path / "navidrome.db"), kind=kind)
 
 
+@pytest.mark.parametrize("at", [10, 4, 60, -40])
+def test_a_workbook_with_a_damaged_byte_is_read_or_refused_in_words(tmp_path, at):
+    book = Workbook()
+    book.active.title = "10_listeningHistory"
+    book.active.append(["Song Title", "Artist", "Date"])
+    book.active.append(["Song", "Ann", "2023-11-14 22:13:20"])
+    book.save(tmp_path / "a.xlsx")
+    data = bytearray((tmp_path / "a.xlsx").read_bytes())
+    data[at] ^= 0xFF
+    with contextlib.suppress(InputError):
+        assert songs_of(read_history(wrote(tmp_path / "a.xlsx", bytes(data)))) == {"Ann – Song": 1}
+
+
+def test_a_workbook_of_another_kind_is_named_by_what(tmp_path):
+    Workbook().save(tmp_path / "a.xlsx")
+    assert describe(tmp_path / "a.xlsx") == [
+        ("a.xlsx", "an Excel workbook; save the sheet as CSV (UTF-8) and ask again", "")
+    ]
+    with pytest.raises(InputError, match="the sheets are Sheet"):
+        read_history(tmp_path / "a.xlsx")
+
+
 # ---- more of what exports hold ----
 
 
@@ -298,6 +322,48 @@ def test_jellyfin_rows_of_one_item_under_several_keys_count_once_under_the_users
     assert songs_of(reading) == {"i1": 3}
     assert reading.plays.songs_table["file"].to_list() == ["/music/a.mp3"]
     assert reading.marks["mark"].to_list() == [-1]
+
+
+def test_a_navidrome_of_2021_has_whole_paths_and_track_ids(tmp_path):
+    with sqlite3.connect(tmp_path / "navidrome.db") as db:
+        db.executescript(
+            f"""
+            CREATE TABLE user (id varchar, user_name varchar, password varchar);
+            CREATE TABLE media_file (id varchar, path varchar, title varchar, album varchar, artist varchar,
+              album_artist varchar, year integer, duration real, genre varchar, mbz_track_id varchar);
+            CREATE TABLE annotation (ann_id varchar, user_id varchar, item_id varchar, item_type varchar,
+              play_count integer, play_date datetime, rating integer, starred bool);
+            INSERT INTO user VALUES ('u1', 'ann', 'secret');
+            INSERT INTO media_file VALUES ('0123', '/music/a.mp3', 'Song', 'F', '', 'Ann', 1999, 9.5, 'Rock', '{MBID}');
+            INSERT INTO annotation VALUES ('a', 'u1', '0123', 'media_file', 4, '2021-01-01', NULL, NULL);
+            """
+        )
+    reading = read_history(tmp_path / "navidrome.db")
+    assert songs_of(reading) == {"0123": 4}
+    row = reading.plays.songs_table.row(0, named=True)
+    assert (row["artist"], row["file"], row["mbid"]) == ("Ann", "/music/a.mp3", MBID)
+    reading.plays.save(tmp_path / "plays")
+    assert not any(b"secret" in path.read_bytes() for path in (tmp_path / "plays").iterdir())
+
+
+def test_jellyfin_of_2020_keeps_counters_by_key_and_users_by_number(tmp_path):
+    with sqlite3.connect(tmp_path / "library.db") as db:
+        db.executescript(
+            """
+            CREATE TABLE TypedBaseItems (guid GUID, type TEXT, Path TEXT, Name TEXT, Album TEXT, Artists TEXT,
+              AlbumArtists TEXT, RunTimeTicks BIGINT, UserDataKey TEXT);
+            CREATE TABLE UserDatas (key nvarchar, userId INT, rating float, played bit, playCount int, isFavorite bit,
+              playbackPositionTicks bigint, lastPlayedDate datetime);
+            INSERT INTO TypedBaseItems VALUES (x'0A0B', 'MediaBrowser.Controller.Entities.Audio.Audio', '/m/a.mp3',
+              'Song', 'First', 'Ann', NULL, 95000000, 'k1');
+            INSERT INTO UserDatas VALUES ('k1', 1, NULL, 1, 5, 1, 0, '2020-01-01');
+            """
+        )
+    reading = read_history(tmp_path / "library.db")
+    assert songs_of(reading) == {"0a0b": 5}
+    assert reading.plays.users.ids.to_list() == ["1"]
+    assert reading.plays.songs_table["duration"].to_list() == [9.5]
+    assert reading.marks["mark"].to_list() == [1]
 
 
 # ---- what, and the commands ----

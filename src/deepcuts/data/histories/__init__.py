@@ -32,6 +32,15 @@ from deepcuts.errors import InputError, SettingError
 __all__ = ["HISTORIES", "LAYOUTS", "HistoryReading", "kind_of_history", "navidrome_library", "read_history"]
 
 
+# What reading a file raises when its content is not what its kind says; a panic of polars is a BaseException.
+UNLIKE_ITS_KIND = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
 MOST_NAMED = 20  # files passed over that are named one by one
 
 
@@ -144,7 +153,7 @@ def _take_all(name: str, source: Source, out: Collected) -> None:
     """
     try:
         HISTORIES[name].read(source, out)
-    except (AttributeError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+    except UNLIKE_ITS_KIND as error:
         raise InputError(
             f"{source.where}: not in the form of {name}: {HISTORIES[name].about} ({error}). "
             "`deepcuts data what FILE` says what it looks like."
@@ -203,5 +212,5 @@ def _nothing_found(where: str, other: Sequence[Source]) -> str:
     return (
         f"{where}: no file looks like a listening history; found {names}. {advice}"
         f"Read are {', '.join([*HISTORIES, *LAYOUTS])}. A table of your own is read by `deepcuts data table` "
-        "(with counts) or `deepcuts data events` (one listen a row)."
+        "(with counts) or `deepcuts data events` (one listen a row); `deepcuts data what FILE` prints the command."
     )
