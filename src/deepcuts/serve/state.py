@@ -77,11 +77,11 @@ class Listener:
     def history(self, before: Mapping[str, float]) -> dict[str, float]:
         """Counts of songs, plays of the model included; a dislike is negative, and a star counts as several plays."""
         counts: dict[str, float] = dict(before)
-        for song, n in self.plays.items():
+        for song, n in list(self.plays.items()):
             counts[song] = counts.get(song, 0.0) + n
-        for song in self.starred:
+        for song in list(self.starred):
             counts[song] = counts.get(song, 0.0) + STARRED_COUNTS
-        for song, stars in self.ratings.items():
+        for song, stars in list(self.ratings.items()):
             if stars < DISLIKED_BELOW:
                 counts[song] = -max(counts.get(song, 1.0), 1.0)
             elif stars > DISLIKED_BELOW:
@@ -100,7 +100,12 @@ class State:
     """
 
     def __init__(
-        self, folder: Path, *, data: Path | None = None, users: Sequence[str] = (), secured: bool = False
+        self,
+        folder: Path,
+        *,
+        data: Path | None = None,
+        users: Sequence[str] = (),
+        secured: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.data = data or self.folder.with_name(f"{self.folder.name}.serve")
@@ -230,13 +235,22 @@ class State:
 
     def history(self, user_id: str) -> dict[str, float]:
         """Everything a listener played or marked, of songs that the model knows."""
-        answers = self.model.answers
-        before: dict[str, float] = {}
-        at = int(answers.bundle.users.users.find([user_id])[0])
-        if at >= 0:
-            before = answers.history_of(at)
+        before = self._plays_before(user_id)
         counts = self.listeners[user_id].history(before) if user_id in self.listeners else before
         return {song: n for song, n in counts.items() if song in self.model.catalogue.by_id}
+
+    def _plays_before(self, user_id: str) -> dict[str, float]:
+        """Plays that the model was made of."""
+        at = int(self.model.answers.bundle.users.users.find([user_id])[0])
+        return self.model.answers.history_of(at) if at >= 0 else {}
+
+    def play_counts(self, user_id: str) -> dict[str, float]:
+        """How often a listener played each song, before and since; stars and ratings are no plays."""
+        counts = self._plays_before(user_id)
+        since = self.listeners.get(user_id)
+        for song, n in list(since.plays.items()) if since is not None else ():
+            counts[song] = counts.get(song, 0.0) + n
+        return counts
 
     def who(self, user_id: str) -> str | dict[str, float]:
         """A listener as the recommender takes one: by id where the model knows all, else by history."""
@@ -258,10 +272,6 @@ class State:
             return self.model.answers.empty_list()
         table = self.model.answers.recommend(who, k, which=which, filters=filters)
         return table.with_columns(pl.lit(user_id).alias("user_id"))
-
-    def plays_of(self, user_id: str, song_id: str) -> int:
-        """How often a listener played a song."""
-        return max(0, int(self.history(user_id).get(song_id, 0)))
 
     def close(self) -> None:
         """Close the log, and end the child that hears."""
