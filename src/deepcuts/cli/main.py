@@ -24,6 +24,7 @@ from deepcuts.cli import (
     home,
     library,
     model,
+    playlists,
     predict,
     recommend,
     reproduce,
@@ -58,6 +59,7 @@ app.command("bundle")(model.bundle)
 app.command("for-user")(model.for_user)
 app.command("audience")(model.audience)
 app.command("playlist")(model.playlist)
+app.command("playlists")(playlists.playlists)
 app.command("place")(model.place)
 app.add_typer(explore.app, name="explore")
 app.add_typer(experiment.app, name="experiment")

@@ -21,6 +21,7 @@ from deepcuts.serve.accounts import Accounts
 from deepcuts.serve.catalogue import Catalogue
 from deepcuts.serve.eventlog import Event, EventLog, Playlist
 from deepcuts.serve.hearing import ChildHearing, hearing_of
+from deepcuts.serve.mediaserver import MediaServer, with_ids_of
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class State:
         data: where the event log, playlists, uploads and accounts lie; `MODEL.serve` when left out.
         users: names that may log in; those without an account get one.
         secured: whether every call needs a login; without, only the players' protocol does.
+        server: a media server whose song ids, users and plays are taken over.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class State:
         data: Path | None = None,
         users: Sequence[str] = (),
         secured: bool = False,
+        server: MediaServer | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.data = data or self.folder.with_name(f"{self.folder.name}.serve")
         self.secured = secured
+        self.server = server
         self.log = EventLog(self.data / "events.db")
         self._lock = threading.RLock()
         self._looked = 0.0
@@ -118,12 +122,13 @@ class State:
         self._stamp = self._read_stamp()
         self.hear: ChildHearing | None = None
         self.model = self._load()
-        names = list(users) or self._default_users()
+        names = [*users, *(server.users if server is not None else ())] or self._default_users()
         self.accounts = Accounts(self.data / "accounts.json", names)
         self.started = time.time()
         self.now_playing: dict[str, tuple[str, float]] = {}
         self.made: dict[tuple[str, str], tuple[Any, Playlist]] = {}
         self.added: dict[str, int] = {}
+        self._take_server()
         self.counts: dict[tuple[str, int], int] = defaultdict(int)
         self.seconds: dict[str, float] = defaultdict(float)
         self._catch_up()
@@ -141,6 +146,8 @@ class State:
 
     def _load(self) -> Model:
         bundle = Bundle.load(self.folder)
+        if self.server is not None:
+            bundle = with_ids_of(bundle, self.server)
         if self.hear is not None:
             self.hear.close()
         self.hear = hearing_of(bundle)
@@ -171,6 +178,22 @@ class State:
             self._blend_all()
             log.info("%s: reloaded", self.folder)
             return True
+
+    def _take_server(self) -> None:
+        """Take over what the media server counted beyond the plays that the model was made of."""
+        if self.server is None:
+            return
+        before = {user: self._plays_before(user) for user in self.server.users}
+        for (user, song), n in self.server.plays.items():
+            more = n - before.get(user, {}).get(song, 0)
+            if more > 0:
+                self.listeners[user].plays[song] += more
+        for (user, song), time_ in self.server.last.items():
+            self.listeners[user].last[song] = time_
+        for user, song in self.server.liked:
+            self.listeners[user].starred[song] = int(self.started)
+        for user, song in self.server.disliked:
+            self.listeners[user].ratings[song] = 1
 
     # ---- events ----
 
