@@ -1,5 +1,7 @@
 """Artists like an artist: the mean of how their songs sound, or of who plays them."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from deepcuts.recommend.recommender import unit_rows
@@ -22,6 +24,7 @@ def artists_alike(model: Model, artist_id: str, n: int) -> list[tuple[str, float
     return [(ids[one], float(scores[one])) for one in order if one != at and means[one].any()][:n]
 
 
+@lru_cache(maxsize=1)
 def artist_means(model: Model) -> tuple[list[str], np.ndarray]:
     """All artists, and the mean pattern of each as a unit vector [n_artists, n_factors]."""
     catalogue, patterns = model.catalogue, model.answers.patterns
