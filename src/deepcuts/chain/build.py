@@ -20,6 +20,7 @@ import polars as pl
 
 from deepcuts import store
 from deepcuts.artifacts import Bundle, Factors, Features, Plays, SongFactors, Songs, Vocabulary
+from deepcuts.artifacts.songs import merged_names
 from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.audio.extract import ExtractReport, extract
 from deepcuts.audio.logmel import LogMelSettings
@@ -273,7 +274,8 @@ def _learn(
             "protocol": "all plays", "trust": trust.record() if trust else None,
             "scale": predicted.settings["scale"] if predicted is not None else 1.0,
             "settings": asdict(settings)}  # fmt: skip
-    return Bundle.of(factors, predicted, plays, songs_table=songs.table, encoder=encoder, card=card), trust
+    table = songs.table if plays is None else merged_names(songs.table, plays.songs_table)
+    return Bundle.of(factors, predicted, plays, songs_table=table, encoder=encoder, card=card), trust
 
 
 def _listeners_with_sound(plays: Plays, pooled: Features) -> int:

@@ -15,7 +15,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def serve(
     model: Annotated[Path, typer.Argument(help="A model, from `deepcuts model`, `deepcuts bundle` or `make demo`.")],
     host: Annotated[str, typer.Option(help="Where to listen; anything but loopback needs --login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Where to listen; 0 takes a free one.")] = 8765,
     user: Annotated[list[str] | None, typer.Option("--user", help="A listener who may log in; repeat.")] = None,
     login: Annotated[bool, typer.Option("--login", help="Ask everybody to log in, also on loopback.")] = False,
     data: Annotated[
