@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from openpyxl import Workbook
 
-from deepcuts.data.histories import HISTORIES, describe, navidrome_library, read_history
+from deepcuts.data.histories import HISTORIES, navidrome_library, read_history
+from deepcuts.data.histories.what import describe
 from deepcuts.errors import InputError, SettingError
 
 MBID = "0b5ff2c3-0d53-4c0f-8a4f-3b0a3f1a6d11"
@@ -108,8 +109,8 @@ def test_a_listenbrainz_zip_of_months_names_its_user_and_prefers_the_mapped_reco
         archive.writestr("listens/2023/12.jsonl", json.dumps(listen(1_702_000_000, "Other")))
     reading = read_history(tmp_path / "listenbrainz_ann.zip")
     assert reading.plays.users.ids.to_list() == ["ann"]
-    assert songs_of(reading) == {"Ann – Other": 1, "Ann – Song": 2}
-    song = reading.plays.songs_table.filter(pl.col("song_id") == "Ann – Song").row(0, named=True)
+    assert songs_of(reading) == {MBID: 2, "Ann – Other": 1}
+    song = reading.plays.songs_table.filter(pl.col("song_id") == MBID).row(0, named=True)
     assert (song["mbid"], song["isrc"], song["duration"], song["album"]) == (MBID, "GBAYE7900123", 201.0, "First")
 
 
@@ -168,7 +169,8 @@ def test_lastfm_api_answers_are_read_also_when_a_track_stands_alone(tmp_path, si
     now = {"artist": {"#text": "Ann"}, "name": "Now", "@attr": {"nowplaying": "true"}}
     content = {"recenttracks": {"track": track if single else [now, track], "@attr": {"user": "ann"}}}
     reading = read_history(wrote(tmp_path / "recent.json", content))
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {MBID: 1}
+    assert reading.plays.users.ids.to_list() == ["ann"]
 
 
 def test_last_fm_1k_with_stray_quotes_and_empty_recordings_is_read_from_its_archive(tmp_path):
@@ -204,7 +206,7 @@ def test_a_rockbox_log_keeps_skips_apart(tmp_path):
     text = "#AUDIOSCROBBLER/1.1\n#TZ/UNKNOWN\n#CLIENT/Rockbox x\n"
     text += f"Ann\tFirst\tSong\t1\t201\tL\t1700000000\t{MBID}\nAnn\t\tOther\t\t180\tS\t1700000300\t\n"
     reading = read_history(wrote(tmp_path / ".scrobbler.log", text))
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {MBID: 1}
     assert reading.skips["title"].to_list() == ["Other"]
     assert reading.notes["log in local time (#TZ/UNKNOWN), taken as UTC"] == 1
 
@@ -249,7 +251,7 @@ def test_a_deezer_workbook_is_read_by_its_sheet(tmp_path):
     sheet.append(["Song", "Ann", "GBAYE7900123", "First", "1.2.3.4", "10", "2023-11-14 22:23:20"])
     book.save(tmp_path / "deezer-data.xlsx")
     reading = read_history(tmp_path / "deezer-data.xlsx")
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {"GBAYE7900123": 1}
     assert reading.plays.songs_table["isrc"].to_list() == ["GBAYE7900123"]
 
 

@@ -18,10 +18,10 @@ def open_database(path: Path | None, where: str) -> Iterator[sqlite3.Connection]
     that what the server wrote last is seen and nothing of the server's is touched.
 
     Raises:
-        InputError: not a database, damaged, or inside an archive.
+        InputError: not a database, or damaged.
     """
     if path is None:
-        raise InputError(f"{where}: a database inside an archive. Unpack it first.")
+        raise InputError(f"{where}: not a database of SQLite. `deepcuts data what FILE` says what it looks like.")
     with tempfile.TemporaryDirectory() as scratch:
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size:

@@ -1,12 +1,14 @@
-"""Research sets that are tables without a header: which reader of tables takes them, with which settings."""
+"""Research sets that are tables of known columns: which reader of tables takes them, with which settings."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepcuts.data.histories.sources import Source
+from deepcuts.data.reading import Reading
 from deepcuts.data.table import EventSettings, TableSettings, read_events, read_table
+from deepcuts.errors import InputError
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -28,15 +30,6 @@ class Layout:
     fits: Callable[[list[list[str]]], bool]
     reader: Callable[[Any, Any], Any]
     settings: EventSettings
-
-    @property
-    def command(self) -> str:
-        """What reads it, as a person types it."""
-        plain = type(self.settings)()
-        changed = {name: value for name, value in vars(self.settings).items() if value != getattr(plain, name)}
-        kind = "table" if isinstance(self.settings, TableSettings) else "events"
-        options = " ".join(f"--set {name}={value}" for name, value in changed.items())
-        return f"deepcuts data {kind} FILE -o plays {options}"
 
 
 def _all(rows: list[list[str]], n: int, *tests: Callable[[list[str]], Any]) -> bool:
@@ -69,12 +62,35 @@ LAYOUTS: dict[str, Layout] = {
         EventSettings(columns="user,artist_id,-,song,time", song="song", time="time", song_columns="artist_id",
                       separator="tab", header="no", quotes="no"),
     ),
+    "lfm-2b": Layout(
+        "LFM-2b: user_id, track_id, album_id, timestamp",
+        lambda rows: bool(rows) and rows[0] == ["user_id", "track_id", "album_id", "timestamp"],
+        read_events,
+        EventSettings(user="user_id", song="track_id", time="timestamp", time_unit="iso", song_columns="",
+                      separator="tab", header="yes", quotes="no"),
+    ),
 }  # fmt: skip
 
 
-def layout_of(source: Source) -> Layout | None:
-    """The layout of a table, None when it is none of these."""
+def layout_of(source: Source) -> str | None:
+    """The key of a table's layout, None when it is none of these."""
     if source.is_json or b"\t" not in source.head[:4096]:
         return None
     rows = [line.split("\t") for line in source.first_lines[:40] if line.strip()]
-    return next((layout for layout in LAYOUTS.values() if layout.fits(rows)), None)
+    return next((name for name, layout in LAYOUTS.items() if layout.fits(rows)), None)
+
+
+def read_layout(name: str, sources: Sequence[Source]) -> Reading:
+    """Plays from the tables of one layout: files, or one file of an archive.
+
+    Raises:
+        InputError: several tables in an archive, or a bad row.
+    """
+    layout = LAYOUTS[name]
+    on_disk = [source.path for source in sources if source.path is not None]
+    if len(on_disk) == len(sources):
+        return layout.reader(on_disk if len(on_disk) > 1 else on_disk[0], layout.settings)
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources)
+        raise InputError(f"{sources[0].origin}: holds several tables of {name}: {names}. Unpack it and name one file.")
+    return layout.reader(sources[0].origin, replace(layout.settings, member=sources[0].name))
