@@ -17,7 +17,7 @@ from subsonic_schemas import faults
 
 from deepcuts.artifacts import Bundle
 from deepcuts.serve.catalogue import Catalogue
-from deepcuts.serve.eventlog import Playlist
+from deepcuts.serve.eventlog import Event, Playlist
 from deepcuts.serve.opensubsonic.envelope import to_xml
 from deepcuts.serve.opensubsonic.router import ENDPOINTS
 
@@ -248,6 +248,17 @@ def test_a_song_stopped_early_is_a_skip_and_one_half_heard_a_play(call, state):
         assert call("getNowPlaying")["nowPlaying"]["entry"] == []
     assert [(event.song_id, event.kind) for _, event in state.log.events()] == [("s/1", "skip"), ("s/4", "play")]
     assert call("reportPlayback", mediaId="s/1", state="ended", positionMs=0)["error"]["code"] == 10
+
+
+def test_a_song_skipped_twice_and_never_played_is_disliked(call, state):
+    stopped = {"mediaId": "s/1", "mediaType": "song", "state": "stopped", "positionMs": 100}
+    call("reportPlayback", **stopped)
+    state.take([Event("user0", "s/1", "skip"), Event("user0", "s/2", "skip")])
+    history = state.history("user0")
+    assert history["s/1"] == -1
+    assert "s/2" not in history
+    call("scrobble", id="s/1")
+    assert state.history("user0")["s/1"] == 1
 
 
 def test_a_time_that_cannot_be_is_refused_and_nothing_is_logged(call, state):

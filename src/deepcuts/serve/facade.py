@@ -26,6 +26,9 @@ N_MOST, STEPS_MOST = 1000, 200
 N = Annotated[int, Query(description="How many, 1 to 1,000; other numbers count as the nearest of these.")]
 
 
+Unused = Annotated[bool, Query(description="Plugins send it; it changes nothing here.")]
+
+
 class PlaylistRequest(BaseModel):
     """A playlist to keep; names that are not known here are passed over, as plugins differ."""
 
@@ -40,7 +43,7 @@ def make_facade(state: State) -> APIRouter:
     @facade.get("/api/similar_tracks", summary="Songs like a song (plugins)")
     def similar_tracks(
         item_id: str = "", n: N = 10, title: str = "", artist: str = "", eliminate_duplicates: bool = True,
-        radius_similarity: bool = False,
+        radius_similarity: Unused = False,
     ) -> list[dict[str, Any]]:  # fmt: skip
         model, n = state.current(), min(max(n, 1), N_MOST)
         song = _song(model.catalogue, item_id, title, artist)

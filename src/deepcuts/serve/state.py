@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 DISLIKED_BELOW = 3  # stars: 1 and 2 are dislikes, 4 and 5 are likes
 STARRED_COUNTS = 5.0  # plays that a star is worth
+SKIPS_OF_A_DISLIKE = 2
 SECONDS_BETWEEN_LOOKS = 2.0  # at the model's folder, for a newer one
 
 
@@ -53,11 +54,12 @@ class Listener:
     starred: dict[str, int] = field(default_factory=dict)
     ratings: dict[str, int] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
+    skips: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def is_new(self) -> bool:
         """Whether there is anything that the model does not know."""
-        return bool(self.plays or self.starred or self.ratings)
+        return bool(self.plays or self.starred or self.ratings or self.skips)
 
     def take(self, event: Event) -> None:
         """Take an event."""
@@ -65,6 +67,8 @@ class Listener:
         if event.kind == "play":
             self.plays[song] += event.value
             self.last[song] = max(event.time, self.last.get(song, 0))
+        elif event.kind == "skip":
+            self.skips[song] += 1
         elif event.kind == "star":
             self.starred[song] = event.time
         elif event.kind == "unstar":
@@ -76,7 +80,10 @@ class Listener:
                 self.ratings.pop(song, None)
 
     def history(self, before: Mapping[str, float]) -> dict[str, float]:
-        """Counts of songs, plays of the model included; a dislike is negative, and a star counts as several plays."""
+        """Counts of songs, plays of the model included; a dislike is negative, and a star counts as several plays.
+
+        A song that was skipped time and again and never played or marked is disliked.
+        """
         counts: dict[str, float] = dict(before)
         for song, n in list(self.plays.items()):
             counts[song] = counts.get(song, 0.0) + n
@@ -87,6 +94,9 @@ class Listener:
                 counts[song] = -max(counts.get(song, 1.0), 1.0)
             elif stars > DISLIKED_BELOW:
                 counts[song] = counts.get(song, 0.0) + STARRED_COUNTS
+        for song, n in list(self.skips.items()):
+            if n >= SKIPS_OF_A_DISLIKE and song not in counts and song not in self.ratings:
+                counts[song] = -1.0
         return counts
 
 
