@@ -101,6 +101,7 @@ def read_history(
     Args:
         kind: a key of HISTORIES or LAYOUTS, or "auto": each file is looked at.
         user: the name of the listener of one-person exports; without it the name that the export tells, or "me".
+            Databases and data sets of several users keep their own names.
     Raises:
         SettingError: unknown kind.
         InputError: no file is a history; damaged; no listens left.
@@ -123,7 +124,7 @@ def read_history(
     for source in other:
         out.notes[f"files passed over: {source.name}"] += 1
     if tables:
-        return _of_tables(tables, found, out.notes, where)
+        return _of_tables(tables, other, found, out.notes, where)
     if not found:
         raise InputError(_nothing_found(where, other))
     return _reading(out, found, user, where)
@@ -154,21 +155,27 @@ def _may_hold(source: Source) -> bool:
 
 
 def _of_tables(
-    tables: Sequence[tuple[str, Source]], found: Sequence[str], notes: Counter[str], where: str
+    tables: Sequence[tuple[str, Source]],
+    other: Sequence[Source],
+    found: Sequence[str],
+    notes: Counter[str],
+    where: str,
 ) -> HistoryReading:
     kinds = sorted({*(name for name, _ in tables), *found})
     if len(kinds) > 1:
         raise InputError(f"{where}: tables and exports of several kinds ({', '.join(kinds)}). Read each by itself.")
-    reading = read_layout(kinds[0], [source for _, source in tables])
+    reading = read_layout(kinds[0], [source for _, source in tables], other)
     nothing = pl.DataFrame(schema={"user_id": pl.String, "song_id": pl.String})
     return HistoryReading(reading.plays, nothing, nothing, {**reading.notes, **notes}, tuple(kinds))
 
 
 def _reading(out: Collected, found: Sequence[str], user: str | None, where: str) -> HistoryReading:
-    if user is not None and not all(HISTORIES[name].one_person for name in found):
-        raise SettingError("--user: names the listener of a one-person export, but this one holds several users.")
     counted = Counter(found)
-    made = gather(out, user, {"reader": "history", "kinds": sorted(counted)}, where)
+    one_person = [HISTORIES[name].one_person for name in counted]
+    if user is not None and not any(one_person):
+        raise SettingError("--user: names the listener of a one-person export, but this one holds several users.")
+    settings = {"reader": "history", "kinds": sorted(counted)}
+    made = gather(out, user, settings, where, several=not all(one_person))
     notes = {f"files of {HISTORIES[name].about}": n for name, n in counted.items()}
     notes |= {what: n for what, n in out.notes.items() if n}
     return HistoryReading(made.plays, made.skips, made.marks, notes, tuple(sorted(counted)))
@@ -176,8 +183,10 @@ def _reading(out: Collected, found: Sequence[str], user: str | None, where: str)
 
 def _nothing_found(where: str, other: Sequence[Source]) -> str:
     names = ", ".join(source.name for source in other[:10]) or "no files"
+    wide = [source.name for source in other if source.head.startswith((b"\xff\xfe", b"\xfe\xff"))]
+    advice = f"{wide[0]} is UTF-16: save it as UTF-8. " if wide else ""
     return (
-        f"{where}: no file looks like a listening history; found {names}. "
+        f"{where}: no file looks like a listening history; found {names}. {advice}"
         f"Read are {', '.join([*HISTORIES, *LAYOUTS])}. A table of your own is read by `deepcuts data table` "
         "(with counts) or `deepcuts data events` (one listen a row)."
     )

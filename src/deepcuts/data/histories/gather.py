@@ -36,22 +36,28 @@ class Gathered:
     marks: pl.DataFrame
 
 
-def gather(out: Collected, user: str | None, settings: dict[str, Any], where: str) -> Gathered:
+def gather(out: Collected, user: str | None, settings: dict[str, Any], where: str, several: bool = False) -> Gathered:
     """Plays, skips and marks of what was collected; what is left out is added to the notes.
 
+    Args:
+        user: whose the one-person exports are.
+        several: some of the files hold several users: these keep their names.
     Raises:
         InputError: not one listen is left; says what was left out.
         SettingError: `user` is given, and the files name several users.
     """
     out.add_unnamed()
-    rows = _table(out, user)
+    rows = _table(out, user, several)
     listens = rows.filter(pl.col("role") == "listen")
     if listens.is_empty():
         left_out = "; ".join(f"{n:,} {what}" for what, n in out.notes.items() if n)
         raise InputError(f"{where}: contains no listens that count as plays{f' ({left_out})' if left_out else ''}.")
     listens = one_listen_each(listens, out.notes)
     names = songs_table_of(rows)
-    feedback = rows.sort("user_id", "song_id", "time").select("user_id", "song_id", "time", "artist", "title", "role")
+    named = names.select("song_id", "artist", "title")
+    feedback = rows.filter(pl.col("role") != "listen").select("user_id", "song_id", "time", "role")
+    feedback = feedback.join(named, on="song_id", how="left").sort("user_id", "song_id", "time")
+    feedback = feedback.select("user_id", "song_id", "time", "artist", "title", "role")
     sign = pl.when(pl.col("role") == "liked").then(1).otherwise(-1)
     return Gathered(
         _plays(listens, names, out.notes, settings),
@@ -78,7 +84,7 @@ def _plays(rows: pl.DataFrame, names: pl.DataFrame, notes: Counter[str], setting
     )
 
 
-def _table(out: Collected, user: str | None) -> pl.DataFrame:
+def _table(out: Collected, user: str | None, several: bool) -> pl.DataFrame:
     """All listens, skips and marks as one table with `user_id`, `song_id`, `role` and `file_number`."""
     held = [(number, "listen", one) for number, one in out.listens]
     for role, others in (("skip", out.skips), ("liked", out.liked), ("disliked", out.disliked)):
@@ -93,7 +99,7 @@ def _table(out: Collected, user: str | None) -> pl.DataFrame:
     tables = [_completed(table).with_columns(pl.lit(role).alias("role"), file_number=pl.lit(0, dtype=pl.Int32))
               for role, table in out.tables]  # fmt: skip
     rows = pl.concat([rows, *tables])
-    return rows.with_columns(_users(rows, user, out.names).alias("user_id"))
+    return rows.with_columns(_users(rows, user, out.names, several).alias("user_id"))
 
 
 def _names(one: Listen) -> Names:
@@ -109,16 +115,16 @@ def _completed(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _users(rows: pl.DataFrame, user: str | None, names: Sequence[str]) -> pl.Expr:
+def _users(rows: pl.DataFrame, user: str | None, names: Sequence[str], several: bool) -> pl.Expr:
     """Whose listens they are: as the rows say; where they don't, `user`, the one name that is told, or "me"."""
     in_rows = sorted(set(rows["user"].unique().to_list()) - {""})
-    if user is not None and len(in_rows) > 1:
+    if user is not None and not several and len(in_rows) > 1:
         told = ", ".join(in_rows[:3])
         raise SettingError(f"--user {user}: names the listener of a one-person export; this one holds {told} and more.")
-    if user is not None:
+    if user is not None and not several:
         return pl.lit(user)
     told_names = sorted({*in_rows, *names} - {""})
-    nameless = told_names[0] if len(told_names) == 1 else NOBODY
+    nameless = user or (told_names[0] if len(told_names) == 1 else NOBODY)
     return pl.when(pl.col("user") == "").then(pl.lit(nameless)).otherwise(pl.col("user"))
 
 

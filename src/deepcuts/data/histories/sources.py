@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deepcuts.data.archives import members, open_source
+from deepcuts.data.kinds import what_is
 from deepcuts.data.reading import LONGEST_LINE, decode_lines, strip_mark
 from deepcuts.errors import InputError
 
@@ -68,6 +69,11 @@ class Source:
         Raises:
             InputError: not JSON, or cut short (names the line).
         """
+        if not self.is_json and what_is(self.head) is not None:
+            raise InputError(
+                f"{self.where}: is {what_is(self.head)}, expected JSON. "
+                "`deepcuts data what FILE` says which command reads it."
+            )
         text = _decoded(strip_mark(self.bytes(), self.where))
         try:
             return json.loads(text)

@@ -1,10 +1,14 @@
 """Research sets that are tables of known columns: which reader of tables takes them, with which settings."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from deepcuts.data.archives import open_bytes
 from deepcuts.data.histories.sources import Source
 from deepcuts.data.reading import Reading
 from deepcuts.data.table import EventSettings, TableSettings, read_events, read_table
@@ -80,12 +84,48 @@ def layout_of(source: Source) -> str | None:
     return next((name for name, layout in LAYOUTS.items() if layout.fits(rows)), None)
 
 
-def read_layout(name: str, sources: Sequence[Source]) -> Reading:
+def read_layout(name: str, sources: Sequence[Source], others: Sequence[Source] = ()) -> Reading:
     """Plays from the tables of one layout: files, or one file of an archive.
 
+    Args:
+        others: files beside them; the names of LFM's songs are taken from them.
     Raises:
         InputError: several tables in an archive, or a bad row.
     """
+    reading = _read_events(name, sources)
+    if not name.startswith("lfm"):
+        return reading
+    plays, notes = reading.plays, dict(reading.notes)
+    names = lfm_names(set(plays.songs.ids.to_list()), [one.path for one in others if one.path is not None])
+    notes["songs named by the files of names beside"] = len(names)
+    artists, titles = ([names.get(one, ("", ""))[i] or None for one in plays.songs.ids] for i in (0, 1))
+    table = plays.songs_table.with_columns(
+        pl.Series("artist", artists, pl.String), pl.Series("title", titles, pl.String)
+    )
+    return replace(reading, plays=replace(plays, songs_table=table), notes=notes)
+
+
+def lfm_names(song_ids: Collection[str], files: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    """Track id → (artist, title) for some tracks, from the side files of LFM-2b (tracks.tsv: id, artist, title) or
+    LFM-1b (…tracks.txt: id, title, artist id; …artists.txt: id, artist); only files on disk.
+    """
+    tracks = next((path for path in files if "tracks." in path.name.lower()), None)
+    artists = next((path for path in files if "artists." in path.name.lower()), None)
+    rows = {} if tracks is None else _rows_by_id(tracks, song_ids)
+    if artists is None:
+        return {key: (row[1], row[2]) for key, row in rows.items() if len(row) > 2}
+    named = _rows_by_id(artists, {row[2] for row in rows.values() if len(row) > 2})
+    return {key: (named.get(row[2], ["", ""])[1], row[1]) for key, row in rows.items() if len(row) > 2}
+
+
+def _rows_by_id(path: Path, wanted: Collection[str]) -> dict[str, list[str]]:
+    """The rows of a TAB table whose first cell is wanted, one line after another."""
+    with open_bytes(path) as stream:
+        cells = (line.decode("utf-8", "replace").rstrip("\r\n").split("\t") for line in stream)
+        return {row[0]: row for row in cells if row[0] in wanted}
+
+
+def _read_events(name: str, sources: Sequence[Source]) -> Reading:
     layout = LAYOUTS[name]
     on_disk = [source.path for source in sources if source.path is not None]
     if len(on_disk) == len(sources):

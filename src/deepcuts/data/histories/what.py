@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from deepcuts.data.columns import SYNONYMS, find_columns, name_columns
 from deepcuts.data.histories import HISTORIES, LAYOUTS, kind_of_history
 from deepcuts.data.histories.sources import Source, each_source
@@ -57,7 +59,7 @@ def _described(source: Source, path: Path) -> Told:
     if source.base.endswith(".html") and found:
         return f"{found}; if it is a watch history, choose JSON instead of HTML in Google Takeout", ""
     if found == "parquet":
-        return "a parquet table", _command("table", source, path, [])
+        return _described_parquet(source, path)
     return (found, "") if found is not None else _described_text(source, path)
 
 
@@ -73,6 +75,15 @@ def _has_sheet(source: Source) -> bool:
         return any("listening" in name.lower() for name in load_workbook(source.path, read_only=True).sheetnames)
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _described_parquet(source: Source, path: Path) -> Told:
+    try:
+        names = list(pl.read_parquet_schema(source.path)) if source.path is not None else []
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        return f"a damaged parquet table ({error})", ""
+    counted = any(plain_name(name) in tier for tier in SYNONYMS["plays"] for name in names)
+    return "a parquet table", _command("table" if counted else "events", source, path, [])
 
 
 def _described_text(source: Source, path: Path) -> Told:
