@@ -1,5 +1,6 @@
 """Histories as they arrive: damaged, mixed, oddly packed, of the wrong kind; and one song under several names."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -7,16 +8,19 @@ import shlex
 import sqlite3
 import tarfile
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from openpyxl import Workbook
 from typer.testing import CliRunner
 
 from deepcuts.artifacts import Plays, Songs
 from deepcuts.cli.main import app
-from deepcuts.data.histories import read_history
+from deepcuts.data.histories import HistoryReading, read_history
 from deepcuts.data.histories.what import describe
+from deepcuts.data.match import match_songs, matched_plays
 from deepcuts.errors import InputError, SettingError
 
 MBID = "0b5ff2c3-0d53-4c0f-8a4f-3b0a3f1a6d11"
@@ -219,6 +223,28 @@ def test_a_kind_forced_on_a_database_is_refused_in_words(tmp_path, kind, navidro
         read_history(navidrome(tmp_path / "navidrome.db"), kind=kind)
 
 
+@pytest.mark.parametrize("at", [10, 4, 60, -40])
+def test_a_workbook_with_a_damaged_byte_is_read_or_refused_in_words(tmp_path, at):
+    book = Workbook()
+    book.active.title = "10_listeningHistory"
+    book.active.append(["Song Title", "Artist", "Date"])
+    book.active.append(["Song", "Ann", "2023-11-14 22:13:20"])
+    book.save(tmp_path / "a.xlsx")
+    data = bytearray((tmp_path / "a.xlsx").read_bytes())
+    data[at] ^= 0xFF
+    with contextlib.suppress(InputError):
+        assert songs_of(read_history(wrote(tmp_path / "a.xlsx", bytes(data)))) == {"Ann – Song": 1}
+
+
+def test_a_workbook_of_another_kind_is_named_by_what(tmp_path):
+    Workbook().save(tmp_path / "a.xlsx")
+    assert describe(tmp_path / "a.xlsx") == [
+        ("a.xlsx", "an Excel workbook; save the sheet as CSV (UTF-8) and ask again", "")
+    ]
+    with pytest.raises(InputError, match="the sheets are Sheet"):
+        read_history(tmp_path / "a.xlsx")
+
+
 # ---- more of what exports hold ----
 
 
@@ -298,6 +324,48 @@ def test_jellyfin_rows_of_one_item_under_several_keys_count_once_under_the_users
     assert reading.marks["mark"].to_list() == [-1]
 
 
+def test_a_navidrome_of_2021_has_whole_paths_and_track_ids(tmp_path):
+    with sqlite3.connect(tmp_path / "navidrome.db") as db:
+        db.executescript(
+            f"""
+            CREATE TABLE user (id varchar, user_name varchar, password varchar);
+            CREATE TABLE media_file (id varchar, path varchar, title varchar, album varchar, artist varchar,
+              album_artist varchar, year integer, duration real, genre varchar, mbz_track_id varchar);
+            CREATE TABLE annotation (ann_id varchar, user_id varchar, item_id varchar, item_type varchar,
+              play_count integer, play_date datetime, rating integer, starred bool);
+            INSERT INTO user VALUES ('u1', 'ann', 'secret');
+            INSERT INTO media_file VALUES ('0123', '/music/a.mp3', 'Song', 'F', '', 'Ann', 1999, 9.5, 'Rock', '{MBID}');
+            INSERT INTO annotation VALUES ('a', 'u1', '0123', 'media_file', 4, '2021-01-01', NULL, NULL);
+            """
+        )
+    reading = read_history(tmp_path / "navidrome.db")
+    assert songs_of(reading) == {"0123": 4}
+    row = reading.plays.songs_table.row(0, named=True)
+    assert (row["artist"], row["file"], row["mbid"]) == ("Ann", "/music/a.mp3", MBID)
+    reading.plays.save(tmp_path / "plays")
+    assert not any(b"secret" in path.read_bytes() for path in (tmp_path / "plays").iterdir())
+
+
+def test_jellyfin_of_2020_keeps_counters_by_key_and_users_by_number(tmp_path):
+    with sqlite3.connect(tmp_path / "library.db") as db:
+        db.executescript(
+            """
+            CREATE TABLE TypedBaseItems (guid GUID, type TEXT, Path TEXT, Name TEXT, Album TEXT, Artists TEXT,
+              AlbumArtists TEXT, RunTimeTicks BIGINT, UserDataKey TEXT);
+            CREATE TABLE UserDatas (key nvarchar, userId INT, rating float, played bit, playCount int, isFavorite bit,
+              playbackPositionTicks bigint, lastPlayedDate datetime);
+            INSERT INTO TypedBaseItems VALUES (x'0A0B', 'MediaBrowser.Controller.Entities.Audio.Audio', '/m/a.mp3',
+              'Song', 'First', 'Ann', NULL, 95000000, 'k1');
+            INSERT INTO UserDatas VALUES ('k1', 1, NULL, 1, 5, 1, 0, '2020-01-01');
+            """
+        )
+    reading = read_history(tmp_path / "library.db")
+    assert songs_of(reading) == {"0a0b": 5}
+    assert reading.plays.users.ids.to_list() == ["1"]
+    assert reading.plays.songs_table["duration"].to_list() == [9.5]
+    assert reading.marks["mark"].to_list() == [1]
+
+
 # ---- what, and the commands ----
 
 
@@ -330,3 +398,53 @@ def test_history_writes_skips_beside_the_plays_and_library_takes_the_server(tmp_
     server = navidrome(tmp_path / "navidrome.db")
     assert CliRunner().invoke(app, ["library", f"{server}", "-o", f"{tmp_path / 'lib'}"]).exit_code == 0
     assert Songs.load(tmp_path / "lib").table["file"].to_list()[0] == "/music/Ann/First/01 Song.mp3"
+
+
+@pytest.mark.parametrize("name", ["LEs.txt", "LEs.log"])
+def test_a_kind_that_is_named_is_taken_from_the_file_that_is_named(tmp_path, name):
+    path = wrote(tmp_path / name, "1\t2\t5\t10\t1370000000\n")
+    assert read_history(path, kind="lfm-1b").plays.songs.ids.to_list() == ["10"]
+
+
+def test_many_files_that_are_passed_over_are_counted_by_suffix(tmp_path):
+    jsonl(tmp_path / "a.jsonl", listen(1_700_000_000))
+    for number in range(30):
+        wrote(tmp_path / f"cache/{number}.jpg", b"\xff\xd8\xff")
+    assert read_history(tmp_path).notes["files passed over: .jpg"] == 30
+
+
+def test_a_table_of_several_users_is_not_taken_for_scrobbles(tmp_path):
+    path = wrote(tmp_path / "a.csv", "listener,artist,track,album,date\nbob,Ann,Song,F,2024-03-05 10:11\n")
+    assert "--set time=date --set time_unit=iso" in describe(path)[0][2]
+
+
+def test_the_same_listening_told_by_four_exports_gives_the_same_matched_plays(tmp_path, navidrome):
+    played = [(1_700_000_000 + 900 * i, title) for i, title in enumerate(["Song", "Two", "Song", "Café", "Song"])]
+    stamps = [datetime.fromtimestamp(at, UTC) for at, _ in played]
+    names = {"s1": "Song", "s2": "Two", "s4": "Cafe\u0301"}  # the server's file system wrote NFD
+    db_path = navidrome(tmp_path / "navidrome.db")
+    with sqlite3.connect(db_path) as db:
+        db.execute("DELETE FROM annotation")
+        db.execute("DELETE FROM scrobbles")
+        db.execute("INSERT INTO media_file (id, path, title, artist) VALUES ('s4', 'x.mp3', ?, 'Ann')", [names["s4"]])
+        for song_id, title in names.items():
+            times = [at for at, one in played if one == title or (song_id == "s4" and one == "Café")]
+            db.execute("INSERT INTO annotation VALUES ('u1', ?, 'media_file', ?, '', 0, 0, '')", [song_id, len(times)])
+            db.executemany("INSERT INTO scrobbles VALUES (?, 'u1', ?)", [(song_id, at) for at in times])
+    exports = {
+        "navidrome": db_path,
+        "listenbrainz": jsonl(tmp_path / "a.jsonl", *(listen(at, one, mbid=MBID if one == "Song" else None)
+                                                      for at, one in played)),
+        "spotify": wrote(tmp_path / "endsong_0.json", [spotify(f"{at + timedelta(seconds=200):%FT%TZ}", one)
+                                                       for at, (_, one) in zip(stamps, played, strict=True)]),
+        "lastfm": wrote(tmp_path / "ann.csv", "".join(f'Ann,First,{one},"{at:%d %b %Y %H:%M}"\n'
+                                                      for at, (_, one) in zip(stamps, played, strict=True))),
+    }  # fmt: skip
+    library = Songs.of(pl.DataFrame({"song_id": ["song", "two", "cafe"], "artist": ["Ann"] * 3,
+                                     "title": ["Song", "Two", "Café"], "mbid": [MBID, None, None]}))  # fmt: skip
+    for kind, path in exports.items():
+        plays = read_history(path, user=None if kind == "navidrome" else "ann").plays
+        matched = matched_plays(plays, match_songs(plays.songs_table, library), library)
+        assert matched.users.ids.to_list() == ["ann"], kind
+        assert songs_of(HistoryReading(matched, pl.DataFrame(), pl.DataFrame(), {}, ())) == {
+            "cafe": 1, "song": 3, "two": 1}, kind  # fmt: skip

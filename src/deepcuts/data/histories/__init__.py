@@ -6,7 +6,7 @@ A new kind is one file and one line in HISTORIES: what it is, whether a file is 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import polars as pl
 
@@ -30,6 +30,18 @@ from deepcuts.data.histories.youtube import is_youtube, read_youtube
 from deepcuts.errors import InputError, SettingError
 
 __all__ = ["HISTORIES", "LAYOUTS", "HistoryReading", "kind_of_history", "navidrome_library", "read_history"]
+
+
+# What reading a file raises when its content is not what its kind says; a panic of polars is a BaseException.
+UNLIKE_ITS_KIND = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
+MOST_NAMED = 20  # files passed over that are named one by one
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ def read_history(
     where = ", ".join(map(str, given))
     out, found, other, tables = Collected(), [], [], list[tuple[str, Source]]()
     for number, source in enumerate(each_source(given)):
-        name = _kind_of(source) if kind == "auto" else kind if _may_hold(source) else None
+        name = _kind_of(source) if kind == "auto" else kind if _may_be(source, kind, given) else None
         if name is None:
             other.append(source)
         elif name in LAYOUTS:
@@ -121,8 +133,7 @@ def read_history(
             out.file = number
             found.append(name)
             _take_all(name, source, out)
-    for source in other:
-        out.notes[f"files passed over: {source.name}"] += 1
+    out.notes.update(_passed_over(other))
     if tables:
         return _of_tables(tables, other, found, out.notes, where)
     if not found:
@@ -142,16 +153,29 @@ def _take_all(name: str, source: Source, out: Collected) -> None:
     """
     try:
         HISTORIES[name].read(source, out)
-    except (AttributeError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+    except UNLIKE_ITS_KIND as error:
         raise InputError(
             f"{source.where}: not in the form of {name}: {HISTORIES[name].about} ({error}). "
             "`deepcuts data what FILE` says what it looks like."
         ) from error
 
 
-def _may_hold(source: Source) -> bool:
-    """Whether a file may hold listens when the kind was named: not a picture or a note beside them."""
+def _may_be(source: Source, kind: str, given: Sequence[Path]) -> bool:
+    """Whether a file is meant when a kind was named: one that was given, or not a picture or note beside it."""
+    if source.path is not None and source.path in given:
+        return True
+    if kind in LAYOUTS:
+        return layout_of(source) == kind
     return not source.base.endswith((".pdf", ".png", ".jpg", ".txt", ".md", ".html"))
+
+
+def _passed_over(other: Sequence[Source]) -> Counter[str]:
+    """Files that are no history: each by its name, or by suffix where there are many."""
+    by_name = len(other) <= MOST_NAMED
+    return Counter(
+        f"files passed over: {source.name if by_name else PurePath(source.base).suffix or 'without suffix'}"
+        for source in other
+    )
 
 
 def _of_tables(
@@ -188,5 +212,5 @@ def _nothing_found(where: str, other: Sequence[Source]) -> str:
     return (
         f"{where}: no file looks like a listening history; found {names}. {advice}"
         f"Read are {', '.join([*HISTORIES, *LAYOUTS])}. A table of your own is read by `deepcuts data table` "
-        "(with counts) or `deepcuts data events` (one listen a row)."
+        "(with counts) or `deepcuts data events` (one listen a row); `deepcuts data what FILE` prints the command."
     )

@@ -36,7 +36,7 @@ def open_database(path: Path | None, where: str) -> Iterator[sqlite3.Connection]
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         try:
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # names of columns that are not UTF-8
             raise InputError(
                 f"{where}: damaged, or not the database it seems to be ({error}). Copy it again."
             ) from error

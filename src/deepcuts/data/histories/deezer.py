@@ -1,15 +1,17 @@
 """Deezer: the workbook of the personal data, sheet 10_listeningHistory. Its addresses are never kept."""
 
 import io
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
 
+from deepcuts.data.archives import DAMAGE
 from deepcuts.data.histories.identity import isrc_of
 from deepcuts.data.histories.listens import Collected, Listen, number_of, seconds_of, text_of
 from deepcuts.data.histories.sources import Source
 from deepcuts.errors import InputError
+
+NEEDED = {"song title", "artist", "date"}
 
 
 def is_deezer(source: Source) -> bool:
@@ -19,26 +21,45 @@ def is_deezer(source: Source) -> bool:
 
 def read_deezer(source: Source, out: Collected) -> None:
     """Take the listening history of a Deezer workbook."""
+    name, sheets = history_sheet(source)
+    if name is None:
+        raise InputError(
+            f"{source.where}: no sheet 10_listeningHistory, as Deezer's export has; the sheets are {', '.join(sheets)}."
+            " For another workbook, save the sheet as CSV (UTF-8) and read that with `deepcuts data events`."
+        )
+    rows = _of_book(source, lambda book: list(book[name].iter_rows(values_only=True)))
+    header = [text_of(cell).lower() for cell in (rows[0] if rows else ())]
+    if not set(header) >= NEEDED:
+        raise InputError(
+            f"{source.where}: the sheet {name} has the columns {', '.join(header)}; expected song title, artist and "
+            "date among them. Export it again."
+        )
+    for cells in rows[1:]:
+        _take(dict(zip(header, cells, strict=False)), out)
+
+
+def history_sheet(source: Source) -> tuple[str | None, list[str]]:
+    """The name of the sheet with the listens, None where there is none; and the names of all sheets.
+
+    Raises:
+        InputError: a damaged workbook.
+    """
+    sheets: list[str] = _of_book(source, lambda book: list(book.sheetnames))
+    return next((one for one in sheets if "listeninghistory" in one.lower().replace("_", "")), None), sheets
+
+
+def _of_book(source: Source, ask: Callable[[Any], Any]) -> Any:
+    """What `ask` takes from the workbook.
+
+    Raises:
+        InputError: damaged.
+    """
     from openpyxl import load_workbook  # only workbooks need it
 
     try:
-        book = load_workbook(io.BytesIO(source.bytes()), read_only=True, data_only=True)
-    except (BadZipFile, KeyError, ValueError, OSError, ParseError) as error:
+        return ask(load_workbook(io.BytesIO(source.bytes()), read_only=True, data_only=True))
+    except (*DAMAGE, OSError, SyntaxError, TypeError, AttributeError) as error:  # broken XML is a SyntaxError
         raise InputError(f"{source.where}: a damaged workbook ({error}). Export it again.") from error
-    name = next((one for one in book.sheetnames if "listeninghistory" in one.lower().replace("_", "")), None)
-    if name is None:
-        sheets = ", ".join(book.sheetnames)
-        raise InputError(
-            f"{source.where}: no sheet 10_listeningHistory, as Deezer's export has; the sheets are {sheets}. "
-            "For another workbook, save the sheet as CSV (UTF-8) and read that with `deepcuts data events`."
-        )
-    rows = book[name].iter_rows(values_only=True)
-    header = [text_of(cell).lower() for cell in next(rows, ())]
-    if not {"song title", "artist", "date"} <= set(header):
-        raise InputError(f"{source.where}: the sheet {name} has the columns {', '.join(header)}; expected song title, "
-                         "artist and date. Export it again.")  # fmt: skip
-    for cells in rows:
-        _take(dict(zip(header, cells, strict=False)), out)
 
 
 def _take(row: dict[str, Any], out: Collected) -> None:

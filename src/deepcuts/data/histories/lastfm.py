@@ -7,9 +7,11 @@ import csv
 from collections.abc import Iterator
 from typing import Any
 
+from deepcuts.data.columns import SYNONYMS
 from deepcuts.data.histories.identity import mbid_of
 from deepcuts.data.histories.listens import Collected, Listen, seconds_of, text_of
 from deepcuts.data.histories.sources import Source
+from deepcuts.data.sniff import plain_name
 from deepcuts.errors import InputError
 
 HEADERLESS = ("artist", "album", "track", "date")
@@ -24,7 +26,7 @@ def is_lastfm_csv(source: Source) -> bool:
     if not lines or source.is_json or b"\x00" in source.head:
         return False
     names, _ = _names_of(next(csv.reader(lines[:1], delimiter=max(",;\t", key=lines[0].count)), []))
-    holds_users = any(name.replace("_", "").startswith("user") for name in names)
+    holds_users = any(plain_name(name) in tier for tier in SYNONYMS["user"] for name in names)
     if {"uts", "artist", "track"} <= set(names) or ("album" in names and _is_header(names) and not holds_users):
         return True
     rows = [row for row in csv.reader(lines[:20]) if row]

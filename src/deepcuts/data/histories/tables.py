@@ -127,6 +127,9 @@ def _rows_by_id(path: Path, wanted: Collection[str]) -> dict[str, list[str]]:
 
 def _read_events(name: str, sources: Sequence[Source]) -> Reading:
     layout = LAYOUTS[name]
+    piped = next((one.path for one in sources if one.path is not None and not one.path.is_file()), None)
+    if piped is not None:
+        raise InputError(f"{piped}: is a pipe, expected a file of {name}. Write it to a file first.")
     on_disk = [source.path for source in sources if source.path is not None]
     if len(on_disk) == len(sources):
         return layout.reader(on_disk if len(on_disk) > 1 else on_disk[0], layout.settings)

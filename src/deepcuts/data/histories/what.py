@@ -9,6 +9,7 @@ import polars as pl
 
 from deepcuts.data.columns import SYNONYMS, find_columns, name_columns
 from deepcuts.data.histories import HISTORIES, LAYOUTS, kind_of_history
+from deepcuts.data.histories.deezer import history_sheet
 from deepcuts.data.histories.sources import Source, each_source
 from deepcuts.data.histories.tables import layout_of
 from deepcuts.data.histories.yambda import is_yambda_embeddings
@@ -44,7 +45,9 @@ def _typed(path: Path | str) -> str:
 
 def _described(source: Source, path: Path) -> Told:
     kind, layout = kind_of_history(source), layout_of(source)
-    if kind is not None and not _is_other_workbook(source):
+    if kind == "deezer" and history_sheet(source)[0] is None:
+        return "an Excel workbook; save the sheet as CSV (UTF-8) and ask again", ""
+    if kind is not None:
         return HISTORIES[kind].about, f"deepcuts data history {_typed(path)} -o plays"
     if layout is not None:
         return LAYOUTS[layout].about, f"deepcuts data history {_typed(path)} -o plays"
@@ -61,20 +64,6 @@ def _described(source: Source, path: Path) -> Told:
     if found == "parquet":
         return _described_parquet(source, path)
     return (found, "") if found is not None else _described_text(source, path)
-
-
-def _is_other_workbook(source: Source) -> bool:
-    """A workbook that is not Deezer's: its sheets are named in the head, or not at all."""
-    return source.base.endswith((".xlsx", ".xlsm")) and "deezer" not in source.base and not _has_sheet(source)
-
-
-def _has_sheet(source: Source) -> bool:
-    from openpyxl import load_workbook  # only workbooks need it
-
-    try:
-        return any("listening" in name.lower() for name in load_workbook(source.path, read_only=True).sheetnames)
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def _described_parquet(source: Source, path: Path) -> Told:
