@@ -166,6 +166,11 @@ class Bundle:
         return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
 
 
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Two precisions one after the other; None where one is unknown."""
+    return None if first is None or second is None else np.concatenate([first, second])
+
+
 def _join(observed: Factors, predicted: SongFactors) -> SongFactors:
     """Songs with plays as observed, then the songs that only sound speaks for."""
     from_plays = observed.songs
@@ -176,6 +181,7 @@ def _join(observed: Factors, predicted: SongFactors) -> SongFactors:
         Vocabulary(pl.concat([from_plays.songs.ids, cold.songs.ids])),
         np.concatenate([from_plays.vectors, cold.vectors]),
         predicted.lineage.with_parents(observed=observed.fingerprint, predicted=predicted.fingerprint),
+        precision=_joined(from_plays.precision, cold.precision),
         n_listeners=np.concatenate([listeners, np.zeros(len(cold), np.int64)]),
         settings=observed.settings,
     )

@@ -168,7 +168,12 @@ def _begin(job: Job) -> None:
     """What a worker does first."""
     global _job
     _job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, saves and ends the pool
+    begin_worker()
+
+
+def begin_worker() -> None:
+    """Leave Ctrl-C to the parent, which saves and ends the pool; and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
