@@ -12,6 +12,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "audience": ("model", "audience", "The listeners most likely to care for a song, with the artists they play most."),
     "playlist": ("model", "playlist",
                   "A playlist around a few songs: the seeds first, artists spaced, no second copies."),
+    "playlists": ("playlists", "playlists",
+                  "Write For you, Deep cuts and New this week of each listener as m3u8 files, which media servers "
+                  "import."),
     "place": ("model", "place", "Hear a new song and list the known songs that the same people would play."),
     "library": ("library", "library",
                   "Read the tags of a folder of music: one table of songs, for --songs, `match` and models."),

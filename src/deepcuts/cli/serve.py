@@ -21,6 +21,9 @@ def serve(
     data: Annotated[
         Path | None, typer.Option("--data", help="Where plays, playlists and accounts are kept; MODEL.serve.")
     ] = None,
+    media_server: Annotated[
+        Path | None, typer.Option("--from", help="Navidrome's database: its song ids, users and plays are taken over.")
+    ] = None,
 ) -> None:
     """Serve a model: a page, REST under /api, OpenSubsonic under /rest for music players.
 
@@ -32,12 +35,18 @@ def serve(
         import uvicorn  # only serving needs it
 
         from deepcuts.serve.app import create_app
+        from deepcuts.serve.mediaserver import MediaServer
         from deepcuts.serve.state import State, check_served
     except ImportError as error:
         raise SettingError(f"serve: {error.name} is missing. Install it with: pip install 'deepcuts[serve]'") from error
     check_served(model)
-    state = State(model, data=data, users=user or [], secured=login)
+    beside = MediaServer.of_navidrome(media_server) if media_server is not None else None
+    state = State(model, data=data, users=user or [], secured=login, server=beside)
     bundle = state.model.answers.bundle
+    if beside is not None:
+        n = len(set(bundle.songs.songs.ids.to_list()) & set(beside.songs.ids.ids.to_list()))
+        say(f"{media_server}: {n:,} of its {len(beside.songs):,} songs are in the model, under its ids; "
+            f"{len(bundle.songs) - n:,} songs of the model are not in it")  # fmt: skip
     say(f"{model}: {len(bundle.users):,} listeners, {len(bundle.songs):,} songs")
     say(f"Music players (OpenSubsonic): log in as {' or '.join(state.accounts.names)}; "
         f"passwords are in {state.accounts.path}")  # fmt: skip

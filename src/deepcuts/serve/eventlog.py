@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS playlists (
   playlist_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT NOT NULL, comment TEXT NOT NULL DEFAULT '',
   public INTEGER NOT NULL DEFAULT 0, songs TEXT NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS queues (
+  user_id TEXT PRIMARY KEY, songs TEXT NOT NULL, current INTEGER NOT NULL, position INTEGER NOT NULL,
+  changed INTEGER NOT NULL, player TEXT NOT NULL);
 """
 
 
@@ -62,7 +65,7 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._lock = threading.Lock()
+        self._lock, self._changing = threading.Lock(), threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, timeout=10.0, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
@@ -123,6 +126,13 @@ class EventLog:
         row = (p.playlist_id, p.user_id, p.name, p.comment, int(p.public), json.dumps(p.songs), p.created, p.changed)
         self._write("INSERT OR REPLACE INTO playlists VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
+    def change_playlist(self, playlist_id: str, change: Callable[["Playlist"], "Playlist"]) -> None:
+        """Read a playlist, change it and write it: two changes at once both hold. Nothing where it is gone."""
+        with self._changing:
+            old = self.playlist(playlist_id)
+            if old is not None:
+                self.save_playlist(change(old))
+
     def delete_playlist(self, playlist_id: str) -> None:
         """Remove a playlist."""
         self._write("DELETE FROM playlists WHERE playlist_id = ?", [(playlist_id,)])
@@ -138,6 +148,37 @@ class EventLog:
         """A playlist by id."""
         found = self._read("SELECT * FROM playlists WHERE playlist_id = ?", [playlist_id])
         return Playlist.of(found[0]) if found else None
+
+    # ---- what players were about to play ----
+
+    def save_queue(self, queue: "Queue") -> None:
+        """Keep the queue of a listener, in place of the one before."""
+        row = (queue.user_id, json.dumps(queue.songs), queue.current, queue.position, queue.changed, queue.player)
+        self._write("INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?)", [row])
+
+    def queue(self, user_id: str) -> "Queue | None":
+        """The queue of a listener."""
+        found = self._read("SELECT * FROM queues WHERE user_id = ?", [user_id])
+        return Queue(found[0][0], tuple(json.loads(found[0][1])), *found[0][2:]) if found else None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What a player was about to play, for the next player to go on with.
+
+    Attributes:
+        current: place of the song that plays, from 0.
+        position: in that song, ms.
+        changed: unix seconds.
+        player: the name that the player gives itself.
+    """
+
+    user_id: str
+    songs: tuple[str, ...]
+    current: int = 0
+    position: int = 0
+    changed: int = 0
+    player: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,17 @@ HEADERS = {
         "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
+# Players that run as web pages come from other origins; every call brings its own login, and no cookie counts.
+PLAYERS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range",
+}
+PLAYERS = "/rest/"
 FAILURES, WINDOW = 20, 60.0  # wrong logins of one address in so many seconds
 REQUESTS_A_SECOND = 400.0  # of one address
-OPEN = ("/health", "/rest/")  # the players' protocol has its own logins
+OPEN = ("/health", PLAYERS)  # the players' protocol has its own logins
 
 
 class Limits:
@@ -86,6 +94,8 @@ def add_security(app: FastAPI, state: State, limits: Limits) -> None:
         response = _refusal(request, state, limits) or await answer(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.url.path.startswith(PLAYERS):
+            response.headers.update(PLAYERS_HEADERS)
         route = request.scope.get("route")
         path = getattr(route, "path", "other")
         state.counts[path, response.status_code] += 1
@@ -109,8 +119,8 @@ def _refusal(request: Request, state: State, limits: Limits) -> Response | None:
 
 def _is_foreign(request: Request) -> bool:
     """Whether a request that may change something comes from another web site's page."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return False
+    if request.method in ("GET", "HEAD", "OPTIONS") or request.url.path.startswith(PLAYERS):
+        return False  # players may be web pages; each of their calls brings its own login
     if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return True
     origin = request.headers.get("origin")

@@ -21,11 +21,13 @@ from deepcuts.serve.accounts import Accounts
 from deepcuts.serve.catalogue import Catalogue
 from deepcuts.serve.eventlog import Event, EventLog, Playlist
 from deepcuts.serve.hearing import ChildHearing, hearing_of
+from deepcuts.serve.mediaserver import MediaServer, with_ids_of
 
 log = logging.getLogger(__name__)
 
 DISLIKED_BELOW = 3  # stars: 1 and 2 are dislikes, 4 and 5 are likes
 STARRED_COUNTS = 5.0  # plays that a star is worth
+SKIPS_OF_A_DISLIKE = 2
 SECONDS_BETWEEN_LOOKS = 2.0  # at the model's folder, for a newer one
 
 
@@ -52,11 +54,12 @@ class Listener:
     starred: dict[str, int] = field(default_factory=dict)
     ratings: dict[str, int] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
+    skips: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def is_new(self) -> bool:
         """Whether there is anything that the model does not know."""
-        return bool(self.plays or self.starred or self.ratings)
+        return bool(self.plays or self.starred or self.ratings or self.skips)
 
     def take(self, event: Event) -> None:
         """Take an event."""
@@ -64,6 +67,8 @@ class Listener:
         if event.kind == "play":
             self.plays[song] += event.value
             self.last[song] = max(event.time, self.last.get(song, 0))
+        elif event.kind == "skip":
+            self.skips[song] += 1
         elif event.kind == "star":
             self.starred[song] = event.time
         elif event.kind == "unstar":
@@ -75,17 +80,23 @@ class Listener:
                 self.ratings.pop(song, None)
 
     def history(self, before: Mapping[str, float]) -> dict[str, float]:
-        """Counts of songs, plays of the model included; a dislike is negative, and a star counts as several plays."""
+        """Counts of songs, plays of the model included; a dislike is negative, and a star counts as several plays.
+
+        A song that was skipped time and again and never played or marked is disliked.
+        """
         counts: dict[str, float] = dict(before)
-        for song, n in self.plays.items():
+        for song, n in list(self.plays.items()):
             counts[song] = counts.get(song, 0.0) + n
-        for song in self.starred:
+        for song in list(self.starred):
             counts[song] = counts.get(song, 0.0) + STARRED_COUNTS
-        for song, stars in self.ratings.items():
+        for song, stars in list(self.ratings.items()):
             if stars < DISLIKED_BELOW:
                 counts[song] = -max(counts.get(song, 1.0), 1.0)
             elif stars > DISLIKED_BELOW:
                 counts[song] = counts.get(song, 0.0) + STARRED_COUNTS
+        for song, n in list(self.skips.items()):
+            if n >= SKIPS_OF_A_DISLIKE and song not in counts and song not in self.ratings:
+                counts[song] = -1.0
         return counts
 
 
@@ -97,14 +108,22 @@ class State:
         data: where the event log, playlists, uploads and accounts lie; `MODEL.serve` when left out.
         users: names that may log in; those without an account get one.
         secured: whether every call needs a login; without, only the players' protocol does.
+        server: a media server whose song ids, users and plays are taken over.
     """
 
     def __init__(
-        self, folder: Path, *, data: Path | None = None, users: Sequence[str] = (), secured: bool = False
+        self,
+        folder: Path,
+        *,
+        data: Path | None = None,
+        users: Sequence[str] = (),
+        secured: bool = False,
+        server: MediaServer | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.data = data or self.folder.with_name(f"{self.folder.name}.serve")
         self.secured = secured
+        self.server = server
         self.log = EventLog(self.data / "events.db")
         self._lock = threading.RLock()
         self._looked = 0.0
@@ -113,12 +132,13 @@ class State:
         self._stamp = self._read_stamp()
         self.hear: ChildHearing | None = None
         self.model = self._load()
-        names = list(users) or self._default_users()
+        names = [*users, *(server.users if server is not None else ())] or self._default_users()
         self.accounts = Accounts(self.data / "accounts.json", names)
         self.started = time.time()
         self.now_playing: dict[str, tuple[str, float]] = {}
         self.made: dict[tuple[str, str], tuple[Any, Playlist]] = {}
         self.added: dict[str, int] = {}
+        self._take_server()
         self.counts: dict[tuple[str, int], int] = defaultdict(int)
         self.seconds: dict[str, float] = defaultdict(float)
         self._catch_up()
@@ -136,6 +156,8 @@ class State:
 
     def _load(self) -> Model:
         bundle = Bundle.load(self.folder)
+        if self.server is not None:
+            bundle = with_ids_of(bundle, self.server)
         if self.hear is not None:
             self.hear.close()
         self.hear = hearing_of(bundle)
@@ -166,6 +188,22 @@ class State:
             self._blend_all()
             log.info("%s: reloaded", self.folder)
             return True
+
+    def _take_server(self) -> None:
+        """Take over what the media server counted beyond the plays that the model was made of."""
+        if self.server is None:
+            return
+        before = {user: self._plays_before(user) for user in self.server.users}
+        for (user, song), n in self.server.plays.items():
+            more = n - before.get(user, {}).get(song, 0)
+            if more > 0:
+                self.listeners[user].plays[song] += more
+        for (user, song), time_ in self.server.last.items():
+            self.listeners[user].last[song] = time_
+        for user, song in self.server.liked:
+            self.listeners[user].starred[song] = int(self.started)
+        for user, song in self.server.disliked:
+            self.listeners[user].ratings[song] = 1
 
     # ---- events ----
 
@@ -230,13 +268,22 @@ class State:
 
     def history(self, user_id: str) -> dict[str, float]:
         """Everything a listener played or marked, of songs that the model knows."""
-        answers = self.model.answers
-        before: dict[str, float] = {}
-        at = int(answers.bundle.users.users.find([user_id])[0])
-        if at >= 0:
-            before = answers.history_of(at)
+        before = self._plays_before(user_id)
         counts = self.listeners[user_id].history(before) if user_id in self.listeners else before
         return {song: n for song, n in counts.items() if song in self.model.catalogue.by_id}
+
+    def _plays_before(self, user_id: str) -> dict[str, float]:
+        """Plays that the model was made of."""
+        at = int(self.model.answers.bundle.users.users.find([user_id])[0])
+        return self.model.answers.history_of(at) if at >= 0 else {}
+
+    def play_counts(self, user_id: str) -> dict[str, float]:
+        """How often a listener played each song, before and since; stars and ratings are no plays."""
+        counts = self._plays_before(user_id)
+        since = self.listeners.get(user_id)
+        for song, n in list(since.plays.items()) if since is not None else ():
+            counts[song] = counts.get(song, 0.0) + n
+        return counts
 
     def who(self, user_id: str) -> str | dict[str, float]:
         """A listener as the recommender takes one: by id where the model knows all, else by history."""
@@ -258,10 +305,6 @@ class State:
             return self.model.answers.empty_list()
         table = self.model.answers.recommend(who, k, which=which, filters=filters)
         return table.with_columns(pl.lit(user_id).alias("user_id"))
-
-    def plays_of(self, user_id: str, song_id: str) -> int:
-        """How often a listener played a song."""
-        return max(0, int(self.history(user_id).get(song_id, 0)))
 
     def close(self) -> None:
         """Close the log, and end the child that hears."""

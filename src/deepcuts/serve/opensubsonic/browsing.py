@@ -1,16 +1,18 @@
-"""Browsing by tags, searching, and the answers that clients ask for when they start."""
+"""Browsing by tags, and the answers that clients ask for when they start."""
 
 import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deepcuts.serve.catalogue import Song
-from deepcuts.serve.opensubsonic.call import Call, stamp
-from deepcuts.serve.opensubsonic.entries import album, artist, child, index_letter
-from deepcuts.serve.opensubsonic.envelope import MISSING, NOT_FOUND, Refused
+from deepcuts.serve.catalogue import Song, plain
+from deepcuts.serve.opensubsonic.call import Call
+from deepcuts.serve.opensubsonic.entries import album, album_arrived, artist, child, index_letter
+from deepcuts.serve.opensubsonic.envelope import FORBIDDEN, MISSING, NOT_FOUND, Refused
 
-EXTENSIONS = {"apiKeyAuthentication": [1], "formPost": [1], "sonicSimilarity": [1], "playbackReport": [1]}
+EXTENSIONS = {
+    "apiKeyAuthentication": [1], "formPost": [1], "indexBasedQueue": [1], "playbackReport": [1], "sonicSimilarity": [1],
+}  # fmt: skip
 ARTICLES = "The A An"
 Content = dict[str, Any]
 
@@ -34,11 +36,22 @@ def get_user(call: Call) -> Content:
     """What the listener may do."""
     wanted = call.text("username", call.user)
     if wanted != call.user:
-        raise Refused(50, "Only your own account may be asked for.")
-    roles = ("settings", "upload", "coverArt", "comment", "podcast", "jukebox", "share", "videoConversion", "admin")
-    yes = ("download", "playlist", "stream")
-    roles_held = {f"{one}Role": False for one in roles} | {f"{one}Role": True for one in yes}
-    return {"user": {"username": call.user, "scrobblingEnabled": True, **roles_held, "folder": [1]}}
+        raise Refused(FORBIDDEN, "Only your own account may be asked for.")
+    return {"user": _about_user(call)}
+
+
+def get_users(call: Call) -> Content:
+    """The listener's own account: nobody here administers others."""
+    return {"users": {"user": [_about_user(call)]}}
+
+
+def _about_user(call: Call) -> Content:
+    no = ("settings", "upload", "coverArt", "comment", "podcast", "jukebox", "share", "videoConversion", "admin")
+    roles = {
+        **{f"{one}Role": False for one in no},
+        **{f"{one}Role": True for one in ("download", "playlist", "stream")},
+    }
+    return {"username": call.user, "scrobblingEnabled": True, **roles, "folder": [1]}
 
 
 def get_music_folders(call: Call) -> Content:
@@ -100,7 +113,7 @@ def get_music_directory(call: Call) -> Content:
     if asked in catalogue.albums:
         songs = catalogue.albums[asked]
         inside = [child(call, song) for song in songs]
-        return {"directory": {"id": asked, "parent": songs[0].artist_id, "name": songs[0].album, "child": inside}}
+        return {"directory": {"id": asked, "parent": songs[0].owner[0], "name": songs[0].album, "child": inside}}
     raise Refused(NOT_FOUND, f"Folder {asked!r} not found.")
 
 
@@ -135,38 +148,58 @@ def get_random_songs(call: Call) -> Content:
     return {"randomSongs": {"song": [child(call, song) for song in chosen]}}
 
 
+def _orders(call: Call) -> dict[str, Callable[[str], float]]:
+    """What albums are ordered by, largest first; those with 0 are left out."""
+    albums, listener = call.catalogue.albums, call.listener
+
+    def plays(album_id: str) -> float:
+        return sum(call.plays.get(song.song_id, 0) for song in albums[album_id])
+
+    def last(album_id: str) -> float:
+        return max(listener.last.get(song.song_id, 0) for song in albums[album_id])
+
+    def rating(album_id: str) -> float:
+        given = [listener.ratings[song.song_id] for song in albums[album_id] if song.song_id in listener.ratings]
+        return float(listener.ratings.get(album_id, sum(given) / len(given) if given else 0))
+
+    return {"frequent": plays, "recent": last, "highest": rating}
+
+
 def _albums_of(call: Call) -> list[str]:
-    """Albums in the order that a client asks for."""
+    """Albums in the order that a client asks for.
+
+    Raises:
+        Refused: an unknown order.
+    """
     kind, albums = call.text("type"), call.catalogue.albums
     ids = list(albums)
-
-    def plays(album_id: str) -> int:
-        return sum(call.state.plays_of(call.user, song.song_id) for song in albums[album_id])
-
-    def year(album_id: str) -> int:
-        return max((song.about.get("year") or 0) for song in albums[album_id])
-
-    listener = call.state.listeners.get(call.user)
     if kind == "random":
         return random.sample(ids, len(ids))
+    if kind == "newest":
+        return sorted(ids, key=lambda one: -album_arrived(call, one))
     if kind == "alphabeticalByName":
         return sorted(ids, key=lambda one: albums[one][0].album.casefold())
     if kind == "alphabeticalByArtist":
-        return sorted(ids, key=lambda one: (albums[one][0].artist.casefold(), albums[one][0].album.casefold()))
-    if kind in ("frequent", "recent", "highest"):
-        return [one for one in sorted(ids, key=plays, reverse=True) if plays(one)]
+        return sorted(ids, key=lambda one: (albums[one][0].owner[1].casefold(), albums[one][0].album.casefold()))
+    if kind in (orders := _orders(call)):
+        values = {one: orders[kind](one) for one in ids}
+        return sorted((one for one in ids if values[one] > 0), key=lambda one: -values[one])
     if kind == "starred":
-        return [one for one in ids if listener and one in listener.starred]
+        return [one for one in ids if one in call.listener.starred]
     if kind == "byYear":
-        first, last = call.number("fromYear", 0, high=9999), call.number("toYear", 9999, high=9999)
-        low, high = min(first, last), max(first, last)
-        return sorted((one for one in ids if low <= year(one) <= high), key=year, reverse=first > last)
+        return _by_year(call)
     if kind == "byGenre":
         wanted = {song.album_id for song in call.catalogue.genres.get(call.text("genre"), [])}
         return [one for one in ids if one in wanted]
-    if kind == "newest":
-        return ids[::-1]
-    raise Refused(MISSING, f"Unknown list type {kind!r}.")
+    raise Refused(MISSING, f"Unknown list type {kind[:50]!r}.")
+
+
+def _by_year(call: Call) -> list[str]:
+    """Albums of some years; from late to early where the first year asked is the later one."""
+    first, last = call.number("fromYear", 0, high=9999), call.number("toYear", 9999, high=9999)
+    years = {one: max((song.about.get("year") or 0) for song in held) for one, held in call.catalogue.albums.items()}
+    fitting = [one for one, year in years.items() if min(first, last) <= year <= max(first, last)]
+    return sorted(fitting, key=lambda one: years[one], reverse=first > last)
 
 
 def _album_page(call: Call) -> list[Content]:
@@ -184,36 +217,8 @@ def get_album_list2(call: Call) -> Content:
     return {"albumList2": {"album": _album_page(call)}}
 
 
-def _found(call: Call) -> Content:
-    """Artists, albums and songs that hold all words; everything for an empty query: clients sync with it."""
-    found = list(call.catalogue.find(call.text("query", "")))
-    albums = list(dict.fromkeys(song.album_id for song in found))
-    artists = list(dict.fromkeys(song.artist_id for song in found))
-
-    def page(name: str, held: list[Any]) -> list[Any]:
-        begin = call.number(f"{name}Offset", 0, high=10**9)
-        return held[begin : begin + call.number(f"{name}Count", 20, high=10_000)]
-
-    return {
-        "artist": [artist(call, one) for one in page("artist", artists)],
-        "album": [album(call, one) for one in page("album", albums)],
-        "song": [child(call, one) for one in page("song", found)],
-    }
-
-
-def search2(call: Call) -> Content:
-    """Search, in the older form."""
-    return {"searchResult2": _found(call)}
-
-
-def search3(call: Call) -> Content:
-    """Search."""
-    return {"searchResult3": _found(call)}
-
-
 def _starred(call: Call) -> Content:
-    listener, catalogue = call.state.listeners.get(call.user), call.catalogue
-    ids = list(listener.starred) if listener else []
+    catalogue, ids = call.catalogue, list(call.listener.starred)
     return {
         "artist": [artist(call, one) for one in ids if one in catalogue.artists],
         "album": [album(call, one) for one in ids if one in catalogue.albums],
@@ -244,17 +249,12 @@ def get_now_playing(call: Call) -> Content:
 
 def get_top_songs(call: Call) -> Content:
     """The songs of an artist that the listener plays most."""
-    wanted = call.text("artist")
-    songs = [song for song in call.catalogue.songs if song.artist == wanted]
-    songs.sort(key=lambda song: -call.state.plays_of(call.user, song.song_id))
+    wanted = plain(call.text("artist"))
+    songs = [song for song in call.catalogue.songs if wanted in {plain(name) for _, name in song.artists}]
+    songs.sort(key=lambda song: -call.plays.get(song.song_id, 0))
     return {"topSongs": {"song": [child(call, song) for song in songs[: call.number("count", 50)]]}}
 
 
 def empty(**content: Any) -> Callable[[Call], Content]:
     """A call that is answered by nothing."""
     return lambda call: content
-
-
-def get_play_queue(call: Call) -> Content:
-    """Queues are not kept."""
-    return {"playQueue": {"username": call.user, "changed": stamp(call.state.started), "changedBy": "", "entry": []}}

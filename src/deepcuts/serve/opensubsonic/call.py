@@ -3,19 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from deepcuts.serve.accounts import Account
 from deepcuts.serve.catalogue import Catalogue, Song
-from deepcuts.serve.opensubsonic.envelope import (
-    BAD_KEY,
-    MISSING,
-    NOT_FOUND,
-    TWO_MECHANISMS,
-    WRONG_LOGIN,
-    Refused,
-)
-from deepcuts.serve.state import Model, State
+from deepcuts.serve.opensubsonic.envelope import MISSING, NOT_FOUND, Refused
+from deepcuts.serve.state import Listener, Model, State
 
 MOST = 500  # songs in an answer, unless the protocol says otherwise
 
@@ -44,6 +38,16 @@ class Call:
     def catalogue(self) -> Catalogue:
         """What can be browsed."""
         return self.model.catalogue
+
+    @cached_property
+    def plays(self) -> dict[str, float]:
+        """How often the listener played each song."""
+        return self.state.play_counts(self.user)
+
+    @property
+    def listener(self) -> Listener:
+        """What the listener did since the model was made."""
+        return self.state.listeners.get(self.user) or Listener()
 
     def text(self, name: str, default: str | None = None) -> str:
         """A parameter.
@@ -92,45 +96,6 @@ class Call:
         if song is None:
             raise Refused(NOT_FOUND, f"Song {song_id!r} not found.")
         return song
-
-
-def login(state: State, given: Mapping[str, Sequence[str]]) -> Account:
-    """Who sends a call.
-
-    Raises:
-        Refused: wrong or missing login.
-    """
-
-    def one(name: str) -> str | None:
-        return given[name][0] if given.get(name) else None
-
-    key, user = one("apiKey"), one("u")
-    if key is not None:
-        if user is not None or one("p") is not None or one("t") is not None:
-            raise Refused(TWO_MECHANISMS, "Multiple conflicting authentication mechanisms provided.")
-        account = state.accounts.of_key(key)
-        if account is None:
-            raise Refused(BAD_KEY, "Invalid API key.")
-        return account
-    if user is None:
-        raise Refused(MISSING, "Required parameter 'u' is missing.")
-    account = state.accounts.get(user)
-    if account is None or not _is_right(account, one("p"), one("t"), one("s")):
-        raise Refused(WRONG_LOGIN, "Wrong username or password.")
-    return account
-
-
-def _is_right(account: Account, password: str | None, token: str | None, salt: str | None) -> bool:
-    if token is not None and salt is not None:
-        return account.has_token(token, salt)
-    if password is None:
-        raise Refused(MISSING, "Required parameter 'p', or 't' and 's', is missing.")
-    if password.startswith("enc:"):
-        try:
-            password = bytes.fromhex(password[4:]).decode("utf-8", "replace")
-        except ValueError:
-            return False
-    return account.has_password(password)
 
 
 def stamp(seconds: float) -> str:

@@ -47,7 +47,7 @@ def _written(content: Mapping[str, Any], form: str, callback: str) -> Response:
         if form == "jsonp" and _CALLBACK.fullmatch(callback):
             return Response(f"{callback}({text});", media_type="application/javascript")
         return Response(text, media_type="application/json")
-    return Response(to_xml(content), media_type="application/xml")
+    return Response(to_xml(content), media_type="text/xml")
 
 
 def to_xml(content: Mapping[str, Any]) -> str:

@@ -2,63 +2,39 @@
 
 import time
 import uuid
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from deepcuts.recommend import Filters
 from deepcuts.serve.eventlog import Playlist
+from deepcuts.serve.made import MADE_LISTS, made_list
 from deepcuts.serve.opensubsonic.call import Call, stamp
 from deepcuts.serve.opensubsonic.entries import child
 from deepcuts.serve.opensubsonic.envelope import FORBIDDEN, MISSING, NOT_FOUND, Refused
 
 Content = dict[str, Any]
-MADE = {
-    "for-you": ("For you", "Songs that you have not played, picked for you."),
-    "deep-cuts": ("Deep cuts", "Songs that nobody has played yet."),
-    "new-this-week": ("New this week", "The newest songs of the library, best for you first."),
-}
-LENGTH, WEEK = 50, 7 * 86_400
 
 
 def made_playlists(call: Call) -> list[Playlist]:
-    """The three lists made for a listener, those with songs; their ids stay the same."""
-    return [one for key in MADE if (one := made_playlist(call, key)).songs]
+    """The three lists made for a listener; their ids stay the same, so that players keep their places."""
+    return [made_playlist(call, key) for key in MADE_LISTS]
 
 
 def made_playlist(call: Call, key: str) -> Playlist:
-    """One of the lists made for a listener, of this hour."""
-    hour = int(time.time()) // 3600
+    """One of the lists made for a listener, of this hour and of all that is known now."""
+    now = int(time.time())
+    stamp_of_list = (now // 3600, id(call.model), call.state.version)
     held = call.state.made.get((call.user, key))
-    if held is not None and held[0] == (hour, id(call.model), call.state.version):
+    if held is not None and held[0] == stamp_of_list:
         return held[1]
-    songs = _songs_of(call, key)
-    name, comment = MADE[key]
-    made = Playlist(f"made-{key}", call.user, name, tuple(songs), comment, False, int(call.state.started), hour * 3600)
-    call.state.made[call.user, key] = ((hour, id(call.model), call.state.version), made)
+    state, user = call.state, call.user
+    songs = made_list(key, call.model, partial(state.recommend, user), state.added)
+    about = MADE_LISTS[key]
+    made = Playlist(f"made-{key}", user, about.name, tuple(songs), about.comment, False, int(state.started), now)
+    if held is not None and held[1].songs == made.songs:
+        made = replace(made, changed=held[1].changed)
+    state.made[user, key] = (stamp_of_list, made)
     return made
-
-
-def _songs_of(call: Call, key: str) -> list[str]:
-    if key == "deep-cuts":
-        return _listed(call, "cold", Filters(per_artist=3))
-    if key == "for-you":
-        return _listed(call, "both", Filters(per_artist=3))
-    newest = {one for one, at in call.state.added.items() if at > time.time() - WEEK}
-    if not newest:
-        return []
-    ranked = _listed(call, "both", Filters(), k=len(call.catalogue.songs))
-    return [one for one in ranked if one in newest][:LENGTH] or sorted(newest)[:LENGTH]
-
-
-def _listed(call: Call, which: str, filters: Filters, k: int = LENGTH) -> list[str]:
-    """Ids of songs for the listener; for somebody of whom nothing is known, those that most listeners play."""
-    table = call.state.recommend(call.user, k, which, filters)
-    if table.height:
-        return [str(one) for one in table["song_id"].to_list()]
-    answers = call.model.answers
-    listeners = answers.bundle.songs.n_listeners
-    if which == "cold" or listeners is None:
-        return [song.song_id for song in call.catalogue.songs if which != "cold" or not answers.warm[song.position]][:k]
-    return [call.catalogue.songs[at].song_id for at in (-listeners).argsort(kind="stable")[:k]]
 
 
 def _shown(call: Call, playlist: Playlist) -> Content:
@@ -70,10 +46,10 @@ def _shown(call: Call, playlist: Playlist) -> Content:
         "owner": playlist.user_id,
         "public": playlist.public,
         "songCount": len(songs),
-        "duration": round(sum(song.about.get("duration") or 0 for song in songs)),
+        "duration": round(sum(song.seconds for song in songs)),
         "created": stamp(playlist.created),
         "changed": stamp(playlist.changed),
-        "coverArt": songs[0].album_id if songs else "",
+        "coverArt": songs[0].song_id if songs else "",
         "readonly": playlist.playlist_id.startswith("made-"),
     }
 
@@ -85,7 +61,7 @@ def _whole(call: Call, playlist: Playlist) -> Content:
 
 def _of(call: Call, playlist_id: str, *, to_change: bool = False) -> Playlist:
     key = playlist_id.removeprefix("made-")
-    if playlist_id.startswith("made-") and key in MADE:
+    if playlist_id.startswith("made-") and key in MADE_LISTS:
         if to_change:
             raise Refused(FORBIDDEN, "This list is made for you and cannot be changed. Copy it into one of your own.")
         return made_playlist(call, key)
@@ -112,31 +88,43 @@ def create_playlist(call: Call) -> Content:
     """A new playlist; or, with playlistId, other songs for an old one."""
     songs = tuple(call.song_of(one).song_id for one in call.texts("songId"))
     now = int(time.time())
-    if old := call.text("playlistId", ""):
-        before = _of(call, old, to_change=True)
-        made = Playlist(old, call.user, call.text("name", before.name), songs, before.comment, before.public,
-                        before.created, now)  # fmt: skip
-    else:
-        made = Playlist(f"pl-{uuid.uuid4().hex[:16]}", call.user, call.text("name"), songs, "", False, now, now)
+    old = call.text("playlistId", "")
+    if old:
+        name = call.text("name", _of(call, old, to_change=True).name)
+        call.state.log.change_playlist(old, lambda before: replace(before, name=name, songs=songs, changed=now))
+        return _whole(call, _of(call, old))
+    made = Playlist(f"pl-{uuid.uuid4().hex[:16]}", call.user, call.text("name"), songs, "", False, now, now)
     call.state.log.save_playlist(made)
     return _whole(call, made)
 
 
 def update_playlist(call: Call) -> Content:
     """Change name, comment and songs of a playlist."""
-    old = _of(call, call.text("playlistId"), to_change=True)
-    gone = set()
-    for text in call.texts("songIndexToRemove"):
-        if not text.isdigit():
-            raise Refused(MISSING, f"Parameter 'songIndexToRemove' = {text[:20]!r} is not a place in the list.")
-        gone.add(int(text))
-    kept = [song for at, song in enumerate(old.songs) if at not in gone]
-    kept += [call.song_of(one).song_id for one in call.texts("songIdToAdd")]
-    call.state.log.save_playlist(
-        Playlist(old.playlist_id, old.user_id, call.text("name", old.name), tuple(kept),
-                 call.text("comment", old.comment), call.flag("public", old.public), old.created, int(time.time()))
-    )  # fmt: skip
+    playlist_id = call.text("playlistId")
+    _of(call, playlist_id, to_change=True)
+    gone = _places(call)
+    added = tuple(call.song_of(one).song_id for one in call.texts("songIdToAdd"))
+
+    def changed(old: Playlist) -> Playlist:
+        # Places are those that the player saw: songs that the model no longer knows were not shown, and stay.
+        seen = [at for at, song in enumerate(old.songs) if song in call.catalogue.by_id]
+        dropped = {seen[place] for place in gone if place < len(seen)}
+        kept = tuple(song for at, song in enumerate(old.songs) if at not in dropped)
+        return replace(
+            old, name=call.text("name", old.name), comment=call.text("comment", old.comment), songs=kept + added,
+            public=call.flag("public", old.public), changed=int(time.time()),
+        )  # fmt: skip
+
+    call.state.log.change_playlist(playlist_id, changed)
     return {}
+
+
+def _places(call: Call) -> set[int]:
+    texts = call.texts("songIndexToRemove")
+    for text in texts:
+        if not (text.isascii() and text.isdigit()):
+            raise Refused(MISSING, f"Parameter 'songIndexToRemove' = {text[:20]!r} is not a place in the list.")
+    return {int(text[:18]) for text in texts}
 
 
 def delete_playlist(call: Call) -> Content:

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from deepcuts.errors import DeepcutsError
-from deepcuts.serve.opensubsonic import browsing, media, playlists, sonic
-from deepcuts.serve.opensubsonic.call import Call, login
+from deepcuts.serve.opensubsonic import browsing, feedback, media, playlists, queues, search, similar
+from deepcuts.serve.opensubsonic.auth import login
+from deepcuts.serve.opensubsonic.call import Call
 from deepcuts.serve.opensubsonic.envelope import GENERIC, WRONG_LOGIN, Refused, answer, refusal
 from deepcuts.serve.security import Limits
 from deepcuts.serve.state import State
@@ -21,6 +22,7 @@ ENDPOINTS: dict[str, Callable[[Call], Any]] = {
     "getLicense": browsing.get_license,
     "tokenInfo": browsing.token_info,
     "getUser": browsing.get_user,
+    "getUsers": browsing.get_users,
     "getMusicFolders": browsing.get_music_folders,
     "getScanStatus": browsing.get_scan_status,
     "startScan": browsing.get_scan_status,
@@ -35,16 +37,18 @@ ENDPOINTS: dict[str, Callable[[Call], Any]] = {
     "getRandomSongs": browsing.get_random_songs,
     "getAlbumList": browsing.get_album_list,
     "getAlbumList2": browsing.get_album_list2,
-    "search2": browsing.search2,
-    "search3": browsing.search3,
+    "search2": search.search2,
+    "search3": search.search3,
     "getStarred": browsing.get_starred,
     "getStarred2": browsing.get_starred2,
     "getNowPlaying": browsing.get_now_playing,
     "getTopSongs": browsing.get_top_songs,
-    "getPlayQueue": browsing.get_play_queue,
-    "savePlayQueue": browsing.empty(),
-    "getArtistInfo": browsing.empty(artistInfo={}),
-    "getArtistInfo2": browsing.empty(artistInfo2={}),
+    "getPlayQueue": queues.get_play_queue,
+    "getPlayQueueByIndex": queues.get_play_queue_by_index,
+    "savePlayQueue": queues.save_play_queue,
+    "savePlayQueueByIndex": queues.save_play_queue_by_index,
+    "getArtistInfo": similar.get_artist_info,
+    "getArtistInfo2": similar.get_artist_info2,
     "getAlbumInfo": browsing.empty(albumInfo={}),
     "getAlbumInfo2": browsing.empty(albumInfo={}),
     "getLyrics": browsing.empty(lyrics={"value": ""}),
@@ -55,15 +59,15 @@ ENDPOINTS: dict[str, Callable[[Call], Any]] = {
     "getBookmarks": browsing.empty(bookmarks={"bookmark": []}),
     "getShares": browsing.empty(shares={"share": []}),
     "getVideos": browsing.empty(videos={"video": []}),
-    "getSonicSimilarTracks": sonic.get_sonic_similar_tracks,
-    "findSonicPath": sonic.find_sonic_path,
-    "getSimilarSongs": sonic.get_similar_songs,
-    "getSimilarSongs2": sonic.get_similar_songs2,
-    "star": sonic.star,
-    "unstar": sonic.unstar,
-    "setRating": sonic.set_rating,
-    "scrobble": sonic.scrobble,
-    "reportPlayback": sonic.report_playback,
+    "getSonicSimilarTracks": similar.get_sonic_similar_tracks,
+    "findSonicPath": similar.find_sonic_path,
+    "getSimilarSongs": similar.get_similar_songs,
+    "getSimilarSongs2": similar.get_similar_songs2,
+    "star": feedback.star,
+    "unstar": feedback.unstar,
+    "setRating": feedback.set_rating,
+    "scrobble": feedback.scrobble,
+    "reportPlayback": feedback.report_playback,
     "getPlaylists": playlists.get_playlists,
     "getPlaylist": playlists.get_playlist,
     "createPlaylist": playlists.create_playlist,
@@ -81,34 +85,46 @@ def make_opensubsonic(state: State, limits: Limits) -> APIRouter:
 
     @rest.api_route("/rest/{name}", methods=["GET", "POST", "HEAD"], include_in_schema=False)
     async def call(name: str, request: Request) -> Response:
-        given = await _given(request)
-        form = (given.get("f") or ["xml"])[0]
-        callback = (given.get("callback") or [""])[0]
-        address = request.client.host if request.client else ""
-        try:
-            held = await run_in_threadpool(_answered, state, limits, name.removesuffix(".view"), given, address)
-        except Refused as refused:
-            return refusal(refused.code, refused.message, form, callback)
-        except DeepcutsError as error:
-            return refusal(GENERIC, str(error), form, callback)
-        return held if isinstance(held, Response) else answer(held, form, callback)
+        return await _response(state, limits, name.removesuffix(".view"), request)
+
+    @rest.options("/rest/{name}", include_in_schema=False)
+    def allowed(name: str) -> Response:
+        return Response(status_code=204)
 
     return rest
 
 
-async def _given(request: Request) -> dict[str, list[str]]:
-    """Parameters of the query, and of a form."""
+async def _response(state: State, limits: Limits, name: str, request: Request) -> Response:
     given = parse_qs(request.url.query, keep_blank_values=True)
+    address = request.client.host if request.client else ""
+    form, callback = "xml", ""
+    try:
+        given = await _with_form(given, request)
+        form, callback = (given.get("f") or ["xml"])[0], (given.get("callback") or [""])[0]
+        held = await run_in_threadpool(_answered, state, limits, name, given, address)
+    except Refused as refused:
+        return refusal(refused.code, refused.message, form, callback)
+    except DeepcutsError as error:
+        return refusal(GENERIC, str(error), form, callback)
+    return held if isinstance(held, Response) else answer(held, form, callback)
+
+
+async def _with_form(given: dict[str, list[str]], request: Request) -> dict[str, list[str]]:
+    """Parameters of the query, and those of a form behind them.
+
+    Raises:
+        Refused: the form is too large.
+    """
     kind = request.headers.get("content-type", "")
-    if request.method == "POST" and kind.startswith("application/x-www-form-urlencoded"):
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > FORM_BYTES:
-                break
-        for key, values in parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True).items():
-            given.setdefault(key, []).extend(values)
-    return given
+    if request.method != "POST" or not kind.startswith("application/x-www-form-urlencoded"):
+        return given
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            raise Refused(GENERIC, f"The form is larger than {FORM_BYTES >> 20} MB. Send it in pieces.")
+    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: [*given.get(name, []), *form.get(name, [])] for name in {**given, **form}}
 
 
 def _answered(state: State, limits: Limits, name: str, given: Mapping[str, list[str]], address: str) -> Any:
