@@ -46,6 +46,14 @@ def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, 
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
 
 
+def changed(base: S, toml: Path | None, assignments: list[str] | None, table: str) -> S:
+    """Settings that start from `base` in place of the defaults: the table of a TOML file, then --set, change it."""
+    asked = settings_of(type(base), toml, assignments, table)
+    names = set() if toml is None else set(read_table(toml, table))
+    names |= {text.partition("=")[0].strip() for text in assignments or ()}
+    return dataclasses.replace(base, **{name: getattr(asked, name) for name in names})  # type: ignore[type-var]
+
+
 def is_set(name: str, toml: Path | None, assignments: list[str] | None, table: str) -> bool:
     """Whether a person has chosen a setting, in the file or by --set."""
     if toml is not None and name in read_table(toml, table):
