@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from openpyxl import Workbook
 
-from deepcuts.data.histories import HISTORIES, describe, navidrome_library, read_history
+from deepcuts.data.histories import HISTORIES, navidrome_library, read_history
+from deepcuts.data.histories.what import describe
 from deepcuts.errors import InputError, SettingError
 
 MBID = "0b5ff2c3-0d53-4c0f-8a4f-3b0a3f1a6d11"
@@ -108,8 +109,8 @@ def test_a_listenbrainz_zip_of_months_names_its_user_and_prefers_the_mapped_reco
         archive.writestr("listens/2023/12.jsonl", json.dumps(listen(1_702_000_000, "Other")))
     reading = read_history(tmp_path / "listenbrainz_ann.zip")
     assert reading.plays.users.ids.to_list() == ["ann"]
-    assert songs_of(reading) == {"Ann – Other": 1, "Ann – Song": 2}
-    song = reading.plays.songs_table.filter(pl.col("song_id") == "Ann – Song").row(0, named=True)
+    assert songs_of(reading) == {MBID: 2, "Ann – Other": 1}
+    song = reading.plays.songs_table.filter(pl.col("song_id") == MBID).row(0, named=True)
     assert (song["mbid"], song["isrc"], song["duration"], song["album"]) == (MBID, "GBAYE7900123", 201.0, "First")
 
 
@@ -168,7 +169,8 @@ def test_lastfm_api_answers_are_read_also_when_a_track_stands_alone(tmp_path, si
     now = {"artist": {"#text": "Ann"}, "name": "Now", "@attr": {"nowplaying": "true"}}
     content = {"recenttracks": {"track": track if single else [now, track], "@attr": {"user": "ann"}}}
     reading = read_history(wrote(tmp_path / "recent.json", content))
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {MBID: 1}
+    assert reading.plays.users.ids.to_list() == ["ann"]
 
 
 def test_last_fm_1k_with_stray_quotes_and_empty_recordings_is_read_from_its_archive(tmp_path):
@@ -204,7 +206,7 @@ def test_a_rockbox_log_keeps_skips_apart(tmp_path):
     text = "#AUDIOSCROBBLER/1.1\n#TZ/UNKNOWN\n#CLIENT/Rockbox x\n"
     text += f"Ann\tFirst\tSong\t1\t201\tL\t1700000000\t{MBID}\nAnn\t\tOther\t\t180\tS\t1700000300\t\n"
     reading = read_history(wrote(tmp_path / ".scrobbler.log", text))
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {MBID: 1}
     assert reading.skips["title"].to_list() == ["Other"]
     assert reading.notes["log in local time (#TZ/UNKNOWN), taken as UTC"] == 1
 
@@ -249,7 +251,7 @@ def test_a_deezer_workbook_is_read_by_its_sheet(tmp_path):
     sheet.append(["Song", "Ann", "GBAYE7900123", "First", "1.2.3.4", "10", "2023-11-14 22:23:20"])
     book.save(tmp_path / "deezer-data.xlsx")
     reading = read_history(tmp_path / "deezer-data.xlsx")
-    assert songs_of(reading) == {"Ann – Song": 1}
+    assert songs_of(reading) == {"GBAYE7900123": 1}
     assert reading.plays.songs_table["isrc"].to_list() == ["GBAYE7900123"]
 
 
@@ -274,41 +276,7 @@ def test_yambda_counts_listens_of_at_least_half(tmp_path):
 # ---- media servers ----
 
 
-def navidrome(path: Path, scrobbles: bool = True) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path) as db:
-        db.executescript(
-            """
-            CREATE TABLE user (id varchar, user_name varchar);
-            CREATE TABLE library (id integer, path text);
-            CREATE TABLE media_file (id varchar, path varchar, library_id integer, title varchar, album varchar,
-              artist varchar, album_artist varchar, year integer, duration real, genre varchar, track_number integer,
-              disc_number integer, mbz_recording_id varchar, tags text, missing bool);
-            CREATE TABLE annotation (user_id varchar, item_id varchar, item_type varchar, play_count integer,
-              play_date datetime, rating integer, starred bool, starred_at datetime);
-            INSERT INTO user VALUES ('u1', 'ann'), ('u2', 'bob');
-            INSERT INTO library VALUES (1, '/music');
-            INSERT INTO annotation VALUES ('u1', 's1', 'media_file', 2, '2024-01-01 00:00:00', 0, 1, NULL),
-              ('u1', 's2', 'media_file', 0, NULL, 1, 0, NULL), ('u1', 'al', 'album', 9, NULL, 0, 0, NULL),
-              ('u2', 'gone', 'media_file', 3, NULL, 0, 0, NULL), ('u2', 's2', 'media_file', 1, NULL, 0, 0, NULL);
-            """
-        )
-        tags = json.dumps({"isrc": [{"id": "x", "value": "GBAYE7900123"}]})
-        names = ("First", "Ann", "Ann")
-        rows = [
-            ("s1", "Ann/First/01 Song.mp3", 1, "Song", *names, 1999, 201.5, "Rock", 1, 1, MBID, tags, 0),
-            ("s2", "Ann/First/02 Two.mp3", 1, "Two", *names, 0, 100.0, "", 2, 1, "", "", 0),
-            ("s3", "Ann/First/03 Gone.mp3", 1, "Gone", *names, 0, 100.0, "", 3, 1, "", "", 1),
-        ]
-        db.executemany(f"INSERT INTO media_file VALUES ({','.join('?' * 15)})", rows)
-        if scrobbles:
-            db.execute("CREATE TABLE scrobbles (media_file_id varchar, user_id varchar, submission_time integer)")
-            played = [("s1", "u1", 1_700_000_000), ("s1", "u1", 1_700_000_500), ("s2", "u2", 1_700_000_100)]
-            db.executemany("INSERT INTO scrobbles VALUES (?, ?, ?)", played)
-    return path
-
-
-def test_navidrome_scrobbles_give_times_and_its_ids_are_kept(tmp_path):
+def test_navidrome_scrobbles_give_times_and_its_ids_are_kept(tmp_path, navidrome):
     reading = read_history(navidrome(tmp_path / "navidrome.db"))
     assert reading.plays.users.ids.to_list() == ["ann", "bob"]
     assert reading.plays.songs.ids.to_list() == ["s1", "s2"]
@@ -318,13 +286,13 @@ def test_navidrome_scrobbles_give_times_and_its_ids_are_kept(tmp_path):
     assert reading.notes["plays of files that the database no longer knows left out"] == 3
 
 
-def test_an_older_navidrome_without_scrobbles_gives_counts(tmp_path):
+def test_an_older_navidrome_without_scrobbles_gives_counts(tmp_path, navidrome):
     reading = read_history(navidrome(tmp_path / "navidrome.db", scrobbles=False))
     assert reading.plays.counts.toarray().tolist() == [[2, 0], [0, 1]]
     assert reading.plays.events is None
 
 
-def test_what_lies_in_the_write_ahead_log_is_read_and_nothing_is_written(tmp_path):
+def test_what_lies_in_the_write_ahead_log_is_read_and_nothing_is_written(tmp_path, navidrome):
     path = navidrome(tmp_path / "navidrome.db")
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode=WAL")
@@ -338,7 +306,7 @@ def test_what_lies_in_the_write_ahead_log_is_read_and_nothing_is_written(tmp_pat
     db.close()
 
 
-def test_a_navidrome_library_has_whole_paths_and_leaves_missing_files_out(tmp_path):
+def test_a_navidrome_library_has_whole_paths_and_leaves_missing_files_out(tmp_path, navidrome):
     table = navidrome_library(navidrome(tmp_path / "navidrome.db")).table
     assert table["song_id"].to_list() == ["s1", "s2"]
     first = table.row(0, named=True)
@@ -437,12 +405,12 @@ def test_a_file_that_is_no_history_is_named_and_readers_are_listed(tmp_path):
         read_history(tmp_path / "nothing.json")
 
 
-def test_user_is_refused_where_the_export_names_several(tmp_path):
+def test_user_is_refused_where_the_export_names_several(tmp_path, navidrome):
     with pytest.raises(SettingError, match="--user"):
         read_history(navidrome(tmp_path / "navidrome.db"), user="x")
 
 
-def test_what_says_what_files_are_and_what_reads_them(tmp_path):
+def test_what_says_what_files_are_and_what_reads_them(tmp_path, navidrome):
     wrote(tmp_path / "x/a.jsonl", json.dumps(listen(1_700_000_000)))
     navidrome(tmp_path / "x/navidrome.db")
     wrote(tmp_path / "x/b.csv", "user,song,plays\nann,s1,3\n")

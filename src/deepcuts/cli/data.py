@@ -21,7 +21,8 @@ from deepcuts.cli.common import (
     settings_of,
 )
 from deepcuts.data import DATASETS, SplitSettings, make_split, read_artist_tracks
-from deepcuts.data.histories import describe, read_history
+from deepcuts.data.histories import HISTORIES, LAYOUTS, read_history
+from deepcuts.data.histories.what import describe
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import refuse_to_replace, write_file
 from deepcuts.worlds import TasteSettings, WorldSettings, make_taste, make_world
@@ -81,7 +82,7 @@ def history(
     ],
     output: Out,
     kind: Annotated[
-        str, typer.Option("--kind", help="auto looks at each file; or name one, such as spotify.")
+        str, typer.Option("--kind", help=f"auto looks at each file; or one of {', '.join([*HISTORIES, *LAYOUTS])}.")
     ] = "auto",
     user: Annotated[str | None, typer.Option("--user", help="Whose one-person export it is.")] = None,
     as_json: Json = False,
@@ -89,8 +90,8 @@ def history(
     """Read listening histories as services, scrobblers and media servers export them.
 
     Spotify, ListenBrainz, Last.fm, Apple Music, Deezer, YouTube Music, Maloja, Pano Scrobbler, Rockbox, Navidrome,
-    Jellyfin, Million Playlist, Yambda, Last.fm-1K and -360K, LFM-1b. Skips and marks (liked, disliked) are written
-    beside the plays: skips.parquet, marks.parquet.
+    Jellyfin, Million Playlist, Yambda, Last.fm-1K and -360K, LFM-1b and -2b. Skips and marks (liked, disliked) are
+    written beside the plays: skips.parquet, marks.parquet. What is left out is counted, by reason.
     """
     refuse_to_replace(output, kind="plays")
     reading = read_history(source, kind=kind, user=user)

@@ -9,6 +9,7 @@ import typer
 from deepcuts.artifacts import Plays, Songs
 from deepcuts.audio.makers import SOUND_SUFFIXES
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
+from deepcuts.data.histories import navidrome_library
 from deepcuts.data.library import LibraryReading, read_library
 from deepcuts.data.match import MatchSettings, match_songs, matched_plays
 from deepcuts.errors import QuarantineError
@@ -19,7 +20,9 @@ MOST_LISTED = 100  # songs without a match that the report shows
 
 
 def library(
-    music: Annotated[Path, typer.Argument(help="A folder of music, searched to any depth.")],
+    music: Annotated[
+        Path, typer.Argument(help="A folder of music, searched to any depth; or the database of Navidrome.")
+    ],
     output: Out,
     as_json: Json = False,
 ) -> None:
@@ -28,6 +31,11 @@ def library(
     Run it again after files have changed: only those are read.
     """
     refuse_to_replace(output, kind="songs")
+    if music.is_file():
+        songs = navidrome_library(music)
+        songs.save(output)
+        say(f"{output}: {len(songs):,} songs of the Navidrome database {music}")
+        return
     old = Songs.load(output) if (output / "meta.json").exists() else None
     reading = read_library(music, SOUND_SUFFIXES, old)
     save_library(reading, output)

@@ -26,6 +26,7 @@ from deepcuts.store import explain_os_error
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".parquet", ".pq")
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+PLAYER_LOG = ".scrobbler"  # Rockbox calls its log .scrobbler.log: hidden, and yet what people have
 NOT_TABLES = ("readme", "license", "licence", "__macosx")
 DAMAGE = (
     EOFError,
@@ -159,7 +160,9 @@ def _hidden(name: str) -> bool:
     parts = name.split("/")
     last = parts[-1]
     is_marker = last.startswith("_") and "." not in last  # _SUCCESS, _committed_123
-    return any(p.startswith(".") for p in parts) or is_marker or parts[0] == "__MACOSX"
+    if last.lower().startswith(PLAYER_LOG):
+        parts = parts[:-1]
+    return any(p.startswith(".") for p in parts) or is_marker or parts[:1] == ["__MACOSX"]
 
 
 @contextmanager

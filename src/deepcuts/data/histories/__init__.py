@@ -6,38 +6,42 @@ A new kind is one file and one line in HISTORIES: what it is, whether a file is 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from zipfile import BadZipFile
+from pathlib import Path, PurePath
 
 import polars as pl
 
 from deepcuts.artifacts import Plays
 from deepcuts.checks import did_you_mean
+from deepcuts.data.histories.apple import is_apple, is_apple_daily, read_apple, read_apple_daily
+from deepcuts.data.histories.deezer import is_deezer, read_deezer
+from deepcuts.data.histories.gather import gather
 from deepcuts.data.histories.jellyfin import is_jellyfin, read_jellyfin
 from deepcuts.data.histories.lastfm import is_lastfm_api, is_lastfm_csv, read_lastfm_api, read_lastfm_csv
 from deepcuts.data.histories.listenbrainz import is_listenbrainz, read_listenbrainz
-from deepcuts.data.histories.listens import Collected, feedback_of, plays_of
+from deepcuts.data.histories.listens import Collected
 from deepcuts.data.histories.navidrome import is_navidrome, navidrome_library, read_navidrome
+from deepcuts.data.histories.playlists import is_million_playlist, read_million_playlist
 from deepcuts.data.histories.scrobblers import is_maloja, is_pano, is_rockbox, read_maloja, read_pano, read_rockbox
-from deepcuts.data.histories.services import (
-    is_apple,
-    is_deezer,
-    is_million_playlist,
-    is_yambda,
-    is_youtube,
-    read_apple,
-    read_deezer,
-    read_million_playlist,
-    read_yambda,
-    read_youtube,
-)
 from deepcuts.data.histories.sources import Source, each_source
 from deepcuts.data.histories.spotify import is_spotify, read_spotify
-from deepcuts.data.histories.tables import LAYOUTS, layout_of
-from deepcuts.data.kinds import what_is
+from deepcuts.data.histories.tables import LAYOUTS, layout_of, read_layout
+from deepcuts.data.histories.yambda import is_yambda, read_yambda
+from deepcuts.data.histories.youtube import is_youtube, read_youtube
 from deepcuts.errors import InputError, SettingError
 
-__all__ = ["HISTORIES", "LAYOUTS", "HistoryReading", "describe", "navidrome_library", "read_history"]
+__all__ = ["HISTORIES", "LAYOUTS", "HistoryReading", "kind_of_history", "navidrome_library", "read_history"]
+
+
+# What reading a file raises when its content is not what its kind says; a panic of polars is a BaseException.
+UNLIKE_ITS_KIND = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
+MOST_NAMED = 20  # files passed over that are named one by one
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,17 @@ class History:
 HISTORIES: dict[str, History] = {
     "spotify": History("Spotify streaming history (extended, or of the account data)", is_spotify, read_spotify),
     "listenbrainz": History("ListenBrainz export, dump or API answer", is_listenbrainz, read_listenbrainz),
-    "lastfm-api": History("Last.fm API answers", is_lastfm_api, read_lastfm_api),
+    "lastfm-api": History("Last.fm API answers, or the JSON of export tools", is_lastfm_api, read_lastfm_api),
+    "pano": History("Pano Scrobbler log", is_pano, read_pano),
     "lastfm-csv": History("Last.fm scrobbles as export tools write them", is_lastfm_csv, read_lastfm_csv),
     "maloja": History("Maloja export", is_maloja, read_maloja),
     "youtube": History("YouTube Music in Google Takeout (watch-history.json)", is_youtube, read_youtube),
     "million-playlist": History("Million Playlist Dataset slice", is_million_playlist, read_million_playlist, False),
-    "pano": History("Pano Scrobbler log", is_pano, read_pano),
     "rockbox": History("Rockbox or portable player log (.scrobbler.log)", is_rockbox, read_rockbox),
     "apple": History("Apple Music Play Activity", is_apple, read_apple),
+    "apple-daily": History("Apple Music Daily Tracks, which name artists", is_apple_daily, read_apple_daily),
     "deezer": History("Deezer export (workbook)", is_deezer, read_deezer),
-    "yambda": History("Yambda listens (parquet)", is_yambda, read_yambda, False),
+    "yambda": History("Yambda listens, likes or dislikes (parquet)", is_yambda, read_yambda, False),
     "navidrome": History("Navidrome database", is_navidrome, read_navidrome, False),
     "jellyfin": History(
         "Jellyfin database, or that of its playback-reporting plugin", is_jellyfin, read_jellyfin, False
@@ -108,6 +113,7 @@ def read_history(
     Args:
         kind: a key of HISTORIES or LAYOUTS, or "auto": each file is looked at.
         user: the name of the listener of one-person exports; without it the name that the export tells, or "me".
+            Databases and data sets of several users keep their own names.
     Raises:
         SettingError: unknown kind.
         InputError: no file is a history; damaged; no listens left.
@@ -116,24 +122,27 @@ def read_history(
         raise SettingError(f"kind = {kind!r}: unknown.{did_you_mean(kind, ['auto', *HISTORIES, *LAYOUTS])}")
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     where = ", ".join(map(str, given))
-    out, found, other, layouts = Collected(), [], [], set()
+    out, found, other, tables = Collected(), [], [], list[tuple[str, Source]]()
     for number, source in enumerate(each_source(given)):
-        name = kind if kind in HISTORIES else kind_of_history(source)
-        layout = layout_of(source) if name is None else None
-        if layout is not None:
-            layouts.add(next(key for key, one in LAYOUTS.items() if one is layout))
-        elif name is None or (kind != "auto" and not _may_hold(source)):
+        name = _kind_of(source) if kind == "auto" else kind if _may_be(source, kind, given) else None
+        if name is None:
             other.append(source)
-            continue
+        elif name in LAYOUTS:
+            tables.append((name, source))
         else:
             out.file = number
             found.append(name)
             _take_all(name, source, out)
-    if kind in LAYOUTS or layouts:
-        return _of_table(given, kind if kind in LAYOUTS else _only(layouts, found, where), where)
+    out.notes.update(_passed_over(other))
+    if tables:
+        return _of_tables(tables, other, found, out.notes, where)
     if not found:
         raise InputError(_nothing_found(where, other))
-    return _reading(out, other, found, user, where)
+    return _reading(out, found, user, where)
+
+
+def _kind_of(source: Source) -> str | None:
+    return kind_of_history(source) or layout_of(source)
 
 
 def _take_all(name: str, source: Source, out: Collected) -> None:
@@ -144,88 +153,64 @@ def _take_all(name: str, source: Source, out: Collected) -> None:
     """
     try:
         HISTORIES[name].read(source, out)
-    except (AttributeError, KeyError, TypeError, IndexError, BadZipFile, pl.exceptions.PolarsError) as error:
+    except UNLIKE_ITS_KIND as error:
         raise InputError(
             f"{source.where}: not in the form of {name}: {HISTORIES[name].about} ({error}). "
             "`deepcuts data what FILE` says what it looks like."
         ) from error
 
 
-def _may_hold(source: Source) -> bool:
-    """Whether a file may hold listens when the kind was named: not a picture or a note beside them."""
+def _may_be(source: Source, kind: str, given: Sequence[Path]) -> bool:
+    """Whether a file is meant when a kind was named: one that was given, or not a picture or note beside it."""
+    if source.path is not None and source.path in given:
+        return True
+    if kind in LAYOUTS:
+        return layout_of(source) == kind
     return not source.base.endswith((".pdf", ".png", ".jpg", ".txt", ".md", ".html"))
 
 
-def _only(layouts: set[str], found: Sequence[str], where: str) -> str:
-    if len(layouts) > 1 or found:
-        kinds = ", ".join(sorted({*layouts, *found}))
-        raise InputError(f"{where}: tables and exports of several kinds ({kinds}). Read each by itself.")
-    return next(iter(layouts))
+def _passed_over(other: Sequence[Source]) -> Counter[str]:
+    """Files that are no history: each by its name, or by suffix where there are many."""
+    by_name = len(other) <= MOST_NAMED
+    return Counter(
+        f"files passed over: {source.name if by_name else PurePath(source.base).suffix or 'without suffix'}"
+        for source in other
+    )
 
 
-def _of_table(paths: Sequence[Path], name: str, where: str) -> HistoryReading:
-    layout = LAYOUTS[name]
-    reading = layout.reader(list(paths) if len(paths) > 1 else paths[0], layout.settings)
-    nothing = feedback_of([], None, [])
-    return HistoryReading(reading.plays, nothing, nothing.with_columns(mark=pl.lit(0)), reading.notes, (name,))
-
-
-def _reading(
-    out: Collected, other: Sequence[Source], found: Sequence[str], user: str | None, where: str
+def _of_tables(
+    tables: Sequence[tuple[str, Source]],
+    other: Sequence[Source],
+    found: Sequence[str],
+    notes: Counter[str],
+    where: str,
 ) -> HistoryReading:
-    several = user is not None and not all(HISTORIES[name].one_person for name in found)
-    if several:
-        raise SettingError("--user: names the listener of a one-person export, but this one holds several users.")
+    kinds = sorted({*(name for name, _ in tables), *found})
+    if len(kinds) > 1:
+        raise InputError(f"{where}: tables and exports of several kinds ({', '.join(kinds)}). Read each by itself.")
+    reading = read_layout(kinds[0], [source for _, source in tables], other)
+    nothing = pl.DataFrame(schema={"user_id": pl.String, "song_id": pl.String})
+    return HistoryReading(reading.plays, nothing, nothing, {**reading.notes, **notes}, tuple(kinds))
+
+
+def _reading(out: Collected, found: Sequence[str], user: str | None, where: str) -> HistoryReading:
     counted = Counter(found)
-    plays = plays_of(out, user, {"reader": "history", "kinds": sorted(counted)}, where)
-    marks = [feedback_of(held, user, out.names).with_columns(mark=pl.lit(sign))
-             for held, sign in ((out.liked, 1), (out.disliked, -1))]  # fmt: skip
-    for source in other:
-        out.notes[f"files passed over: {source.name}"] += 1
+    one_person = [HISTORIES[name].one_person for name in counted]
+    if user is not None and not any(one_person):
+        raise SettingError("--user: names the listener of a one-person export, but this one holds several users.")
+    settings = {"reader": "history", "kinds": sorted(counted)}
+    made = gather(out, user, settings, where, several=not all(one_person))
     notes = {f"files of {HISTORIES[name].about}": n for name, n in counted.items()}
     notes |= {what: n for what, n in out.notes.items() if n}
-    skips = feedback_of(out.skips, user, out.names)
-    return HistoryReading(plays, skips, pl.concat(marks), notes, tuple(sorted(counted)))
+    return HistoryReading(made.plays, made.skips, made.marks, notes, tuple(sorted(counted)))
 
 
 def _nothing_found(where: str, other: Sequence[Source]) -> str:
     names = ", ".join(source.name for source in other[:10]) or "no files"
+    wide = [source.name for source in other if source.head.startswith((b"\xff\xfe", b"\xfe\xff"))]
+    advice = f"{wide[0]} is UTF-16: save it as UTF-8. " if wide else ""
     return (
-        f"{where}: no file looks like a listening history; found {names}. "
+        f"{where}: no file looks like a listening history; found {names}. {advice}"
         f"Read are {', '.join([*HISTORIES, *LAYOUTS])}. A table of your own is read by `deepcuts data table` "
-        "(with counts) or `deepcuts data events` (one listen a row)."
+        "(with counts) or `deepcuts data events` (one listen a row); `deepcuts data what FILE` prints the command."
     )
-
-
-def describe(path: Path | str) -> list[tuple[str, str, str]]:
-    """What each file of a source looks like, and the command that reads it: (name, what it is, command).
-
-    The command is "" where none reads the file.
-    """
-    return [(source.name, *_described(source, Path(path))) for source in each_source([Path(path)])]
-
-
-def _described(source: Source, path: Path) -> tuple[str, str]:
-    kind = kind_of_history(source)
-    if kind is not None:
-        return HISTORIES[kind].about, f"deepcuts data history {path} -o plays"
-    layout = layout_of(source)
-    if layout is not None:
-        return layout.about, f"deepcuts data history {path} -o plays"
-    found = what_is(source.head)
-    if found == "parquet":
-        return "a parquet table", f"deepcuts data table {path} -o plays"
-    if found is not None:
-        return found, ""
-    return _described_text(source, path)
-
-
-def _described_text(source: Source, path: Path) -> tuple[str, str]:
-    first = (source.first_lines or [""])[0]
-    names = {cell.strip().strip('"').lower() for cell in first.replace("\t", ",").replace(";", ",").split(",")}
-    counted = names & {"plays", "play_count", "playcount", "count", "listens", "weight"}
-    timed = names & {"time", "timestamp", "date", "ts", "uts", "played_at", "listened_at"}
-    if timed and not counted:
-        name = next(iter(sorted(timed)))
-        return "a table of listens", f"deepcuts data events {path} -o plays --set time={name}"
-    return "a text table", f"deepcuts data table {path} -o plays"

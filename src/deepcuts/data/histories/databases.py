@@ -18,10 +18,10 @@ def open_database(path: Path | None, where: str) -> Iterator[sqlite3.Connection]
     that what the server wrote last is seen and nothing of the server's is touched.
 
     Raises:
-        InputError: not a database, damaged, or inside an archive.
+        InputError: not a database, or damaged.
     """
     if path is None:
-        raise InputError(f"{where}: a database inside an archive. Unpack it first.")
+        raise InputError(f"{where}: not a database of SQLite. `deepcuts data what FILE` says what it looks like.")
     with tempfile.TemporaryDirectory() as scratch:
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size:
@@ -36,7 +36,7 @@ def open_database(path: Path | None, where: str) -> Iterator[sqlite3.Connection]
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         try:
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # names of columns that are not UTF-8
             raise InputError(
                 f"{where}: damaged, or not the database it seems to be ({error}). Copy it again."
             ) from error

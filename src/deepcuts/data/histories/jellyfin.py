@@ -40,11 +40,12 @@ def _read_activity(connection: sqlite3.Connection, out: Collected) -> None:
     for row in connection.execute(
         "SELECT DateCreated, UserId, ItemId, ItemType, ItemName, PlayDuration FROM PlaybackActivity"
     ):
-        if row["ItemType"] != "Audio":
+        if text_of(row["ItemType"]).lower() != "audio":
             out.notes["items that are not music left out"] += 1
             continue
         found = NAME.match(text_of(row["ItemName"]))
         time = seconds_of(row["DateCreated"])
+        out.notes["times of the server's own clock, taken as UTC"] += time is not None
         if time is None:
             out.notes["rows without a date left out"] += 1
             continue
@@ -64,6 +65,7 @@ def _read_counters(
 ) -> None:
     """Counters of a library database: no times of single plays."""
     mine, theirs = tables[data], tables[items]
+    names = _users(connection, tables)
     wanted = {
         "user_id": first_of(mine, "userid", table="d"),
         "plays": first_of(mine, "playcount", table="d"),
@@ -72,21 +74,49 @@ def _read_counters(
         "title": first_of(theirs, "name", table="i"),
         "album": first_of(theirs, "album", table="i"),
         "artist": first_of(theirs, "artists", "albumartists", table="i"),
+        "likes": first_of(mine, "likes", table="d"),
+        "path": first_of(theirs, "path", table="i"),
         "ticks": first_of(theirs, "runtimeticks", table="i"),
     }
     picked = ", ".join(f"{column} AS {name}" for name, column in wanted.items())
     joined = f"{data} d JOIN {items} i ON d.{keys[0]} = i.{keys[1]}"
+    most: dict[tuple[str, str], Listen] = {}  # an item has one row for each of its keys: the same plays
     for row in connection.execute(f"SELECT {picked} FROM {joined} WHERE i.type LIKE '%Audio'"):
-        ticks = number_of(row["ticks"])
-        one = Listen(
-            text_of(row["artist"]).replace("|", "; "), text_of(row["title"]), text_of(row["album"]), None,
-            _id(row["user_id"]), _id(row["item_id"]), duration=ticks / TICKS if ticks else None,
-            plays=number_of(row["plays"]) or 0.0,
-        )  # fmt: skip
-        if one.plays:
-            out.listens.append((out.file, one))
+        user = _id(row["user_id"])
+        one = _counted(row, names.get(user.casefold(), user))
+        held = most.setdefault((one.user, one.song_id), one)
+        if one.plays > held.plays:
+            most[one.user, one.song_id] = one
         if row["favourite"]:
             out.liked.append(one)
+        if row["likes"] == 0:
+            out.disliked.append(one)
+    out.listens += [(out.file, one) for one in most.values() if one.plays]
+
+
+def _counted(row: sqlite3.Row, user: str) -> Listen:
+    ticks = number_of(row["ticks"])
+    return Listen(
+        text_of(row["artist"]).replace("|", "; "),
+        text_of(row["title"]),
+        text_of(row["album"]),
+        None,
+        user,
+        _id(row["item_id"]),
+        duration=ticks / TICKS if ticks else None,
+        plays=number_of(row["plays"]) or 0.0,
+        file=text_of(row["path"]),
+    )
+
+
+def _users(connection: sqlite3.Connection, tables: dict[str, list[str]]) -> dict[str, str]:
+    """User id, and the number that old databases give it, → name; where the database knows its users."""
+    columns = tables.get("users", [])
+    if not {"id", "username"} <= set(columns):
+        return {}
+    number = first_of(columns, "internalid")
+    rows = connection.execute(f"SELECT id, username, {number} FROM users").fetchall()
+    return {_id(key).casefold(): text_of(row[1]) for row in rows for key in (row[0], row[2]) if key is not None}
 
 
 def _id(value: object) -> str:

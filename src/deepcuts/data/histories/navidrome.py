@@ -7,13 +7,14 @@ than its scrobbles (plays from before December 2025), the counters count and tim
 import json
 import sqlite3
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
 from deepcuts.artifacts import Songs
 from deepcuts.data.histories.databases import first_of, open_database, tables_in, tables_of
+from deepcuts.data.histories.identity import isrc_of, mbid_of
 from deepcuts.data.histories.listens import Collected, Listen, number_of, seconds_of, text_of
 from deepcuts.data.histories.sources import Source
 from deepcuts.errors import InputError
@@ -73,10 +74,16 @@ def _listen(song: sqlite3.Row, user: str) -> Listen:
         None,
         user,
         str(song["id"]),
-        text_of(song["mbid"]).lower(),
-        "; ".join(tags.get("isrc", [])),
+        mbid_of(song["mbid"]),
+        isrc_of(tags.get("isrc")),
         number_of(song["duration"]) or None,
+        file=_file(song),
     )
+
+
+def _file(row: sqlite3.Row) -> str:
+    """The whole path: the library's folder and the path below it; old databases hold whole paths."""
+    return str(PurePosixPath(text_of(row["root"]), str(row["path"] or "")))
 
 
 def _tags(value: Any) -> dict[str, list[str]]:
@@ -161,10 +168,9 @@ def navidrome_library(path: Path) -> Songs:
 
 def _song_row(row: sqlite3.Row) -> dict[str, Any]:
     tags = _tags(row["tags"])
-    file = str(Path(row["root"] or "", row["path"]))
     plain = {name: row[name] or None for name in ("title", "artist", "album", "album_artist", "track", "disc", "year")}
     genre = row["genre"] or "; ".join(tags.get("genre", []))
     return {
         "song_id": str(row["id"]), **plain, "genre": genre or None, "duration": number_of(row["duration"]) or None,
-        "file": file, "mbid": text_of(row["mbid"]).lower() or None, "isrc": "; ".join(tags.get("isrc", [])) or None,
+        "file": _file(row), "mbid": mbid_of(row["mbid"]) or None, "isrc": isrc_of(tags.get("isrc")) or None,
     }  # fmt: skip

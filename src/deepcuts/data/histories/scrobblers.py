@@ -1,7 +1,10 @@
 """Logs of scrobblers and players: Rockbox, Maloja, Pano Scrobbler."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from deepcuts.data.histories.identity import mbid_of
+from deepcuts.data.histories.lastfm import is_lastfm_stats
 from deepcuts.data.histories.listens import Collected, Listen, number_of, seconds_of, text_of
 from deepcuts.data.histories.sources import Source
 from deepcuts.data.reading import decode_lines, strip_mark
@@ -35,7 +38,7 @@ def _take_rockbox(cells: list[str], out: Collected) -> None:
     if time is None:
         out.notes["rows without a date left out"] += 1
         return
-    mbid = cells[7].lower() if len(cells) > 7 else ""
+    mbid = mbid_of(cells[7]) if len(cells) > 7 else ""
     listen = Listen(cells[0], cells[2], cells[1], time, mbid=mbid, duration=number_of(cells[4]) or None)
     if cells[5].upper() == "S":
         out.notes["skipped listens left out"] += 1
@@ -45,8 +48,8 @@ def _take_rockbox(cells: list[str], out: Collected) -> None:
 
 
 def is_maloja(source: Source) -> bool:
-    """Whether a file is an export of Maloja."""
-    return "scrobbles" in source.keys and "recenttracks" not in source.keys
+    """Whether a file is an export of Maloja, not the table of the same name that Last.fm tools write."""
+    return "scrobbles" in source.keys and "recenttracks" not in source.keys and not is_lastfm_stats(source)
 
 
 def read_maloja(source: Source, out: Collected) -> None:
@@ -56,7 +59,7 @@ def read_maloja(source: Source, out: Collected) -> None:
     if not isinstance(rows, list):
         raise InputError(f"{source.where}: has no list of scrobbles. Export it again.")
     for row in rows:
-        track = row.get("track") if isinstance(row, dict) else None
+        track = row.get("track", row) if isinstance(row, dict) else None
         time = seconds_of(row.get("time")) if isinstance(row, dict) else None
         if not isinstance(track, dict) or time is None:
             out.notes["rows without a track or a time left out"] += 1
@@ -72,24 +75,39 @@ def read_maloja(source: Source, out: Collected) -> None:
 
 
 def is_pano(source: Source) -> bool:
-    """Whether a file is lines of JSON as Pano Scrobbler writes them."""
+    """Whether a file is lines of JSON or csv as Pano Scrobbler writes them."""
     keys = source.keys
+    if not source.is_json:
+        header = {cell.strip().strip('"') for cell in (source.first_lines or [""])[0].split(",")}
+        return {"timestamp", "artist", "track"} <= header and bool(header & {"event", "durationMillis", "timeHuman"})
     return {"artist", "timestamp"} <= keys and bool(keys & {"track", "title"}) and not keys & {"ts", "track_metadata"}
 
 
 def read_pano(source: Source, out: Collected) -> None:
     """Take the listens of a Pano Scrobbler log."""
-    is_list = source.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-    rows = enumerate(source.json(), start=1) if is_list else source.json_lines()
-    for at, row in rows:
+    for at, row in _pano_rows(source):
         if not isinstance(row, dict):
             raise InputError(f"{source.where}:{at}: not a scrobble. Export it again.")
         _take_pano(row, out)
 
 
+def _pano_rows(source: Source) -> Iterator[tuple[int, Any]]:
+    if not source.is_json:
+        rows = source.csv_rows(",")
+        _, names = next(rows, (0, []))
+        yield from ((line, dict(zip(names, cells, strict=False))) for line, cells in rows)
+    elif source.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+        yield from enumerate(source.json(), start=1)
+    else:
+        yield from source.json_lines()
+
+
 def _take_pano(row: dict[str, Any], out: Collected) -> None:
     event = text_of(row.get("event")).lower()
-    if event in ("love", "unlove", "nowplaying"):
+    if event == "love":
+        out.liked.append(Listen(text_of(row.get("artist")), text_of(row.get("track") or row.get("title"))))
+        return
+    if event in ("unlove", "nowplaying"):
         out.notes[f"rows of the event {event!r} left out"] += 1
         return
     time = seconds_of(row.get("timestamp"))
@@ -97,6 +115,5 @@ def _take_pano(row: dict[str, Any], out: Collected) -> None:
         out.notes["rows without a date left out"] += 1
         return
     length = number_of(row.get("durationMillis") or row.get("duration_ms"))
-    listen = Listen(text_of(row["artist"]), text_of(row.get("track") or row.get("title")), text_of(row.get("album")),
-                    time, duration=length / 1000 if length else None)  # fmt: skip
-    out.add(listen)
+    title, album = text_of(row.get("track") or row.get("title")), text_of(row.get("album"))
+    out.add(Listen(text_of(row.get("artist")), title, album, time, duration=length / 1000 if length else None))

@@ -1,7 +1,8 @@
 """Spotify: the extended streaming history, and the short one of the account data.
 
 A play lasts 30 seconds or more. `ts` and `endTime` say when it ended; kept is when it began. Podcasts, audiobooks and
-videos are left out and counted. Addresses and countries are never looked at.
+videos are left out and counted. Plays under 30 seconds that the listener ended are skips. Addresses and countries are
+never looked at.
 """
 
 from typing import Any
@@ -46,6 +47,9 @@ def _take_extended(row: dict[str, Any], out: Collected) -> None:
         out.notes["audiobook chapters left out"] += 1
         return
     ended, played = seconds_of(row.get("ts")), number_of(row.get("ms_played"))
+    if ended is None and played is not None and row.get("offline"):
+        began = seconds_of(row.get("offline_timestamp"))  # ms in old exports, s in new ones
+        ended = None if began is None else began + int(played / 1000)
     if ended is None or played is None:
         out.notes["rows without time or duration left out"] += 1
         return
@@ -54,6 +58,7 @@ def _take_extended(row: dict[str, Any], out: Collected) -> None:
         text_of(row.get("master_metadata_track_name")),
         text_of(row.get("master_metadata_album_album_name")),
         ended - int(played / 1000),
+        spotify=uri,
     )
     if not listen.title and uri:
         out.notes["tracks without a name (no longer on Spotify) left out"] += 1
