@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
-from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, StackSettings, TreesSettings
+from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, RelevanceSettings, StackSettings, TreesSettings
 
 MakeFeatures = Callable[..., Features]
 MakeFactors = Callable[..., Factors]
@@ -49,6 +49,8 @@ def small_settings(name: str) -> LessonSettings:
         return TreesSettings(n_trees=12, n_cov=3, n_jobs=1)
     if name == "stack":
         return StackSettings(n_trees=12, n_cov=3, n_jobs=1, target="raw", weight_listeners=0)
+    if name == "relevance":
+        return RelevanceSettings(target="raw", n_lags=8)
     return ENCODERS[name].settings()
 
 

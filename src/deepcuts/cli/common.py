@@ -51,6 +51,14 @@ def settings_of(cls: type[S], toml: Sequence[Path] | None, assignments: list[str
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
 
 
+def changed(base: S, toml: Sequence[Path] | None, assignments: list[str] | None, table: str) -> S:
+    """Settings that start from `base` in place of the defaults: a table of TOML files, then --set, change it."""
+    asked = settings_of(type(base), toml, assignments, table)
+    names = {name for file in toml or () for name in read_table(file, table)}
+    names |= {text.partition("=")[0].strip() for text in assignments or ()}
+    return dataclasses.replace(base, **{name: getattr(asked, name) for name in names})  # type: ignore[type-var]
+
+
 def is_set(name: str, toml: Sequence[Path] | None, assignments: list[str] | None, table: str) -> bool:
     """Whether a person has chosen a setting, in a file or by --set."""
     if any(name in read_table(file, table) for file in toml or ()):

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, SongFactors, Split, Vocabulary
-from deepcuts.cli.common import Out, Set, SplitOption, Toml, checkpoint_of, is_set, one_of, say, settings_of
+from deepcuts.cli.common import Out, Set, SplitOption, Toml, changed, checkpoint_of, is_set, one_of, say
 from deepcuts.cli.settings import ENCODER_NAMES
+from deepcuts.errors import SettingError
 from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Learn from sound to factors, and predict.", no_args_is_help=True)
@@ -20,7 +21,10 @@ def fit(
     features: FeaturesFolder,
     factors: Annotated[Path, typer.Argument(help="Factors of songs with plays.")],
     output: Out,
-    encoder: Annotated[str, typer.Option("--encoder", help=f"One of {', '.join(ENCODER_NAMES)}.")] = "cnn",
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help=f"One of {', '.join(ENCODER_NAMES)}; cnn when nothing is said.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="paper, small or best, in place of --encoder.")] = None,
     split: SplitOption = None,
     plays: Annotated[
         Path | None, typer.Option("--plays", help="Plays, for --set loss=wpe; test songs' plays stay hidden.")
@@ -30,16 +34,29 @@ def fit(
 ) -> None:
     """Learn an encoder from songs that have both sound and plays.
 
+    --preset best takes what ranks never-played songs best (docs/quality.md), --preset paper the paper's network.
     With --split, its validation songs choose when to stop; its test songs are left out even if their features
     are there. With a split that has no validation songs, linear (mse), trees and kernel learn from all others; mlp and
     cnn still cut the fraction `validation`, for they need songs to stop by. Killed training goes on where it was when
     the same command runs again.
     """
-    from deepcuts.predict import ENCODERS, fit_encoder, learns_from_all  # torch takes seconds to load
+    from deepcuts.predict import (
+        ENCODERS,
+        encoder_of_preset,
+        fit_encoder,
+        learns_from_all,
+    )  # torch takes seconds to load
 
-    kind = ENCODERS[one_of("--encoder", encoder, tuple(ENCODERS))]
+    if preset is not None and encoder is not None:
+        raise SettingError("--preset and --encoder both choose the encoder. Give one of them.")
+    heard = Features.load(features) if preset is not None else None
+    if preset is not None and heard is not None:
+        encoder, base = encoder_of_preset(preset, heard)
+    else:
+        encoder = one_of("--encoder", encoder or "cnn", tuple(ENCODERS))
+        base = ENCODERS[encoder].settings()
     refuse_to_replace(output, kind="encoder")
-    settings = settings_of(kind.settings, toml, assignments, encoder)
+    settings = changed(base, toml, assignments, encoder)
     observed, validation = Factors.load(factors), None
     counts = Plays.load(plays) if plays is not None else None
     if split is not None:
@@ -50,7 +67,7 @@ def fit(
         validation = validation_songs(chosen, observed)
         if not len(chosen.members(VALIDATION)) and not is_set("validation", toml, assignments, encoder):
             settings = learns_from_all(settings)
-    heard = Features.load(features)
+    heard = heard or Features.load(features)
     with checkpoint_of(output) as checkpoint:
         made = fit_encoder(
             encoder, heard, observed, settings, validation=validation, checkpoint=checkpoint, plays=counts

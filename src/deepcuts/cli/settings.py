@@ -25,6 +25,7 @@ ENCODER_NAMES = (
     "trees",
     "kernel",
     "stack",
+    "relevance",
     "cnn",
 )  # without loading torch; a test compares them
 

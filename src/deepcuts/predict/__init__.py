@@ -23,6 +23,8 @@ from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
 from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.presets import PRESETS, encoder_of_preset
+from deepcuts.predict.relevance import RelevanceEncoder, RelevanceSettings
 from deepcuts.predict.stack import StackSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
 from deepcuts.predict.wpe import weighted_prediction_error
@@ -30,6 +32,7 @@ from deepcuts.predict.wpe import weighted_prediction_error
 __all__ = [
     "ENCODERS",
     "LOSSES",
+    "PRESETS",
     "CnnEncoder",
     "CnnSettings",
     "Encoder",
@@ -43,10 +46,13 @@ __all__ = [
     "MlpSettings",
     "NetworkSettings",
     "Origin",
+    "RelevanceEncoder",
+    "RelevanceSettings",
     "StackSettings",
     "TreesEncoder",
     "TreesSettings",
     "average_predictions",
+    "encoder_of_preset",
     "fit_encoder",
     "learns_from_all",
     "load_encoder",

@@ -32,6 +32,8 @@ class Origin:
         target_mean: [n_factors] float64, mean target of the training songs.
         target_scale: one number for all factors, so that the squared error keeps the paper's proportions (eq. 4).
         lineage: the factor space it predicts into, and every song whose plays or sound shaped it.
+        error: (a, b), measured on songs not learned from: a prediction y' is expected to err by a + b |y'|², squared
+            and a factor; None where no songs could tell. See `uncertainty.calibrate`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Origin:
     target_mean: np.ndarray
     target_scale: float
     lineage: Lineage
+    error: np.ndarray | None = None
 
     @property
     def n_factors(self) -> int:
@@ -89,13 +92,16 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """A hash of what was learned and of the scale of the answers."""
         learned = [part for name, array in sorted(self.arrays().items()) for part in (name, array)]
-        scale = np.append(self.origin.target_mean, self.origin.target_scale)
+        error = () if self.origin.error is None else self.origin.error
+        scale = np.concatenate([self.origin.target_mean, [self.origin.target_scale], error])
         return store.fingerprint(self.origin.name, scale, *learned)
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all."""
         origin = self.origin
         arrays = {**self.arrays(), "target.mean": origin.target_mean, "target.scale": np.array(origin.target_scale)}
+        if origin.error is not None:
+            arrays["target.error"] = origin.error
         settings = {
             "encoder": origin.name,
             "settings": dict(origin.settings),
@@ -128,6 +134,7 @@ def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str
         target_mean=arrays.pop("target.mean"),
         target_scale=float(arrays.pop("target.scale")),
         lineage=Lineage.load(folder, meta.lineage, meta.parents),
+        error=arrays.pop("target.error", None),
     )
     return origin, arrays, meta.fingerprint
 

@@ -44,6 +44,17 @@ class Examples:
             None if self.n_listeners is None else self.n_listeners[places],
         )
 
+    @staticmethod
+    def joined(one: "Examples", two: "Examples") -> "Examples":
+        """Both, one after the other; what a loss on plays needs is left out."""
+        known = one.n_listeners is not None and two.n_listeners is not None
+        return Examples(
+            np.concatenate([one.songs, two.songs]),
+            np.concatenate([one.targets, two.targets]),
+            np.concatenate([one.weights, two.weights]),
+            n_listeners=np.concatenate([one.n_listeners, two.n_listeners]) if known else None,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Lessons:

@@ -21,8 +21,10 @@ from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
 from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.relevance import RelevanceSettings, build_relevance, fit_relevance
 from deepcuts.predict.stack import StackSettings, build_stack, fit_stack
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
+from deepcuts.predict.uncertainty import FEWEST, calibrate, expected_errors
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,9 @@ ENCODERS: dict[str, EncoderKind] = {
     "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp, tuple(LOSSES)),
     "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
     "stack": EncoderKind(StackSettings, lambda lessons, settings, _: fit_stack(lessons, settings), build_stack),
+    "relevance": EncoderKind(
+        RelevanceSettings, lambda lessons, settings, _: fit_relevance(lessons, settings), build_relevance
+    ),
     "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
 }
 
@@ -94,7 +99,17 @@ def fit_encoder(
     require(settings.loss in kind.losses, "loss", settings.loss, f"{allowed} with encoder {name!r}")
     rng = np.random.default_rng(settings.seed)
     lessons = make_lessons(name, features, factors, settings, validation, rng, plays)
-    return kind.fit(lessons, settings, checkpoint)
+    return measured(kind.fit(lessons, settings, checkpoint), lessons)
+
+
+def measured(encoder: Encoder, lessons: Lessons) -> Encoder:
+    """The encoder, with its error measured on the validation songs, unless it measured that itself."""
+    if encoder.origin.error is not None or len(lessons.validation) < FEWEST:
+        return encoder
+    origin = encoder.origin
+    observed = origin.target_mean + origin.target_scale * lessons.validation.targets.astype(np.float64)
+    line = calibrate(encoder.predict(lessons.features, lessons.validation.songs), observed)
+    return replace(encoder, origin=replace(origin, error=line))
 
 
 def learns_from_all(settings: LessonSettings) -> LessonSettings:
@@ -140,7 +155,8 @@ def predict_songs(
         unit_norm: divide every prediction by its length, so that no song is recommended more for being loud in
             factor space; on Last.fm plays this lifted mAP by a quarter. Off, the scale is that of the targets.
     Returns:
-        factors in the space of the factors that the encoder learned from.
+        factors in the space of the factors that the encoder learned from, with the precision of each song where the
+        encoder's error was measured: one over the expected squared error of a factor, before `unit_norm`.
     Raises:
         InputError: a wanted song has no features, no frames or values that are not finite.
         ArtifactError: the features are of another kind or made with other settings.
@@ -148,14 +164,16 @@ def predict_songs(
     wanted = features.songs if songs is None else songs
     places = features.songs.positions(wanted.ids, where="features")
     predicted = encoder.predict(features, places)
+    origin = encoder.origin
+    errors = None if origin.error is None else expected_errors(origin.error, predicted)
     if unit_norm:
         lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
         predicted /= np.where(lengths > 0, lengths, 1)
-    origin = encoder.origin
+    precision = None if errors is None else (1 / errors).astype(np.float32)
     settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm}
     parents = {"encoder": encoder.fingerprint, "features": features.fingerprint}
     lineage = derive(origin.lineage, features.lineage, **parents)
-    return SongFactors(wanted, predicted, lineage, settings=settings)
+    return SongFactors(wanted, predicted, lineage, precision=precision, settings=settings)
 
 
 def average_predictions(predictions: Sequence[SongFactors]) -> SongFactors:

@@ -25,7 +25,7 @@ from scipy.fft import irfft
 from scipy.special import ndtr
 
 SAMPLE_RATE = 22_050
-SYNTH_VERSION = 1  # part of a world's stamp: raise it when the same latents come to sound different
+SYNTH_VERSION = 2  # part of a world's stamp: raise it when the same latents come to sound different
 
 SPECTRAL = ("brightness", "register", "breath", "formant", "drums", "bass")
 TEMPORAL = ("swing", "roll", "rise", "echo", "sweep", "restless")
@@ -159,10 +159,10 @@ def add_chords(out: np.ndarray, score: Score, controls: Controls, rng: np.random
 
 
 def add_claps(out: np.ndarray, score: Score, controls: Controls, rng: np.random.Generator) -> None:
-    """A clap every beat, answered by a softer echo after .13 to .34 s (`echo`)."""
-    clap = 0.7 * noise_burst(0.1, 0.02, 3_000, 5_500, rng)
-    echo = 0.4 * clap
-    lag = between(controls.echo, 0.13, 0.34) / 2.0
+    """A clap every beat, answered after .1 to .4 s (`echo`) by a darker one: each has a band of its own."""
+    clap = 0.8 * noise_burst(0.1, 0.02, 4_400, 6_300, rng)
+    echo = 0.8 * noise_burst(0.1, 0.02, 3_050, 4_050, rng)
+    lag = between(controls.echo, 0.1, 0.4) / 2.0
     for start in score.bars:
         for place in BEATS + score.shifts["clap"] / 4:
             add_at(out, clap, start + place * score.bar)
@@ -202,7 +202,7 @@ def add_bass(out: np.ndarray, score: Score, controls: Controls, rng: np.random.G
     colours = 1 / np.arange(1, 21) / (1 + (harmonics / cutoffs[:, None]) ** 4)
     each = np.repeat(pitches, 8)
     grains = tones(each, colours.reshape(len(each), 20), length, rng).reshape(len(roots), 8, length)
-    grains *= decay(length, 0.1) * decibels(between(controls.bass, -3, 8))
+    grains *= decay(length, 0.1) * decibels(between(controls.bass, 0, 9))
     order = peaked_order(8, controls.sweep)
     for start, root in zip(score.bars, of_bar, strict=True):
         for place, note in zip((EIGHTHS + score.shifts["bass"]) % 1, order, strict=True):
@@ -213,7 +213,7 @@ def add_drums(out: np.ndarray, score: Score, controls: Controls, rng: np.random.
     """A bar: four kicks, four snares .2 to .5 s apart (`roll`), four pairs of hats .15 to .25 s apart (`swing`)."""
     level = decibels(between(controls.drums, -6, 6))
     kick = level * 0.9 * kick_drum()
-    snare = level * 1.7 * noise_burst(0.10, 0.03, 600, 1_250, rng)
+    snare = level * 1.9 * noise_burst(0.10, 0.03, 600, 1_250, rng)
     hat = level * 0.8 * noise_burst(0.06, 0.015, 6_500, 10_500, rng)
     snares = (between(controls.roll, 0.25, 0.1) * np.arange(4) + score.shifts["snare"]) % 1
     pair = np.array([0, between(controls.swing, 0.125, 0.075)])
