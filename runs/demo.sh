@@ -24,28 +24,29 @@ deepcuts factors "$OUT/world/plays" --split "$OUT/split" -o "$OUT/factors" --set
 say "4  What songs sound like: log-mel-spectrograms of every song, played or not."
 deepcuts audio logmel "$OUT/world/sounds" -o "$OUT/logmel"
 
-say "5  Learn to hear it: from sound to latent factors, by a linear model and by a convolutional network."
+say "5  Learn to hear it: from sound to latent factors, by a linear model, by a convolutional network, and by what ranks best today."
 deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder linear --split "$OUT/split" -o "$OUT/linear" \
   --settings runs/demo.toml
 deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder cnn --split "$OUT/split" -o "$OUT/cnn" \
   --settings runs/demo.toml ${DEMO_EPOCHS:+--set n_epochs=$DEMO_EPOCHS}
-for ENCODER in linear cnn; do
+deepcuts predict fit "$OUT/logmel" "$OUT/factors" --preset best --split "$OUT/split" -o "$OUT/best"
+for ENCODER in linear cnn best; do
   deepcuts predict songs "$OUT/$ENCODER" "$OUT/logmel" --split "$OUT/split" -o "$OUT/predicted-$ENCODER"
 done
 
 say "6  How good is it, for songs nobody has played? Beside controls, and ceilings that only a planted world can know."
 deepcuts evaluate "$OUT/world/plays" "$OUT/split" "$OUT/factors" --system linear="$OUT/predicted-linear" \
-  --system cnn="$OUT/predicted-cnn" --truth "$OUT/world/truth" -o "$OUT/evaluation"
+  --system cnn="$OUT/predicted-cnn" --system best="$OUT/predicted-best" --truth "$OUT/world/truth" -o "$OUT/evaluation"
 cp "$OUT"/evaluation/report.* "$OUT"
 
 say "7  Three listeners: what they played, and the never-played songs they would get."
-deepcuts recommend "$OUT/factors" --predicted "$OUT/predicted-cnn" --plays "$OUT/world/plays" --which cold -k 5 \
+deepcuts recommend "$OUT/factors" --predicted "$OUT/predicted-best" --plays "$OUT/world/plays" --which cold -k 5 \
   -o "$OUT/ranking" --show 3
 
 say "8  Everything an answer needs in one folder: a model that can be asked and served, and hears new songs."
 deepcuts library "$OUT/world/sounds" -o "$OUT/library"
-deepcuts bundle "$OUT/factors" --predicted "$OUT/predicted-cnn" --plays "$OUT/world/plays" --split "$OUT/split" \
-  --encoder "$OUT/cnn" --songs "$OUT/library" --music "$OUT/world/sounds" -o "$OUT/model"
+deepcuts bundle "$OUT/factors" --predicted "$OUT/predicted-best" --plays "$OUT/world/plays" --split "$OUT/split" \
+  --encoder "$OUT/best" --songs "$OUT/library" --music "$OUT/world/sounds" -o "$OUT/model"
 
 say "Done in $((SECONDS - STARTED)) s. Open $OUT/report.html; a program reads $OUT/report.json and $OUT/ranking/ranking.parquet.
 Open the model in a browser: make serve      (or: .venv/bin/deepcuts serve $OUT/model, then http://127.0.0.1:8765)

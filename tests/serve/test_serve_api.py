@@ -120,6 +120,18 @@ def test_a_cold_song_moves_towards_those_who_play_it(state, client):
     assert who @ after > who @ before
 
 
+def test_a_large_model_blends_in_the_background(state, client, monkeypatch):
+    monkeypatch.setattr("deepcuts.serve.state.BLENDED_AT_ONCE", 0)
+    monkeypatch.setattr("deepcuts.serve.state.SECONDS_BETWEEN_BLENDS", 0.05)
+    cold = f"s/{N_SONGS - 1}"
+    before = state.model.answers.bundle.songs.rows([cold])[0].copy()
+    client.post("/api/plays", json={"plays": [{"user_id": "user0", "song_id": cold}]})
+    end = time.monotonic() + 30
+    while (state.model.answers.bundle.songs.rows([cold])[0] == before).all() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert (state.model.answers.bundle.songs.rows([cold])[0] != before).any()
+
+
 def test_plays_outlive_a_restart(model, tmp_path):
     first = State(model, data=tmp_path / "data")
     first.take([Event("ann", "s/2", "play"), Event("ann", "s/5", "star"), Event("ann", "s/8", "rate", value=1)])

@@ -36,10 +36,8 @@ from deepcuts.data.match import match_songs, matched_plays
 from deepcuts.errors import InputError
 from deepcuts.factors import WmfSettings, fit
 from deepcuts.locks import only_run
-from deepcuts.predict import fit_encoder, load_encoder, predict_songs
+from deepcuts.predict import encoder_of_preset, fit_encoder, load_encoder, predict_songs
 from deepcuts.predict.linear import LinearSettings
-from deepcuts.predict.network import CnnSettings
-from deepcuts.predict.stack import StackSettings
 from deepcuts.recommend.blend import blend, prior_precision
 from deepcuts.recommend.content import CONTENT, content_factors
 from deepcuts.walk import path_of, text_of
@@ -53,20 +51,16 @@ class ModelSettings:
 
     Attributes:
         enough_listeners: from so many on plays are factorised; fewer are served by sound alone.
-        most_stacked: up to so many songs with plays and sound the encoder is "stack" (trees and a kernel on pooled
-            sound); beyond, "cnn".
         n_factors: of the factorisation; 0 chooses an eighth of the listeners or songs, whichever are fewer, 4 to 64.
         seed: of everything random.
     """
 
     enough_listeners: int = 50
-    most_stacked: int = 4000
     n_factors: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self.enough_listeners >= 2, "enough_listeners", self.enough_listeners, "at least 2")
-        require(self.most_stacked >= 0, "most_stacked", self.most_stacked, "0 or more")
         require(self.n_factors >= 0, "n_factors", self.n_factors, "0 or more")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
 
@@ -320,12 +314,13 @@ def _same_songs(factors: Factors) -> tuple[Factors, SongFactors]:
 
 def _learn_factors(steps: Steps, plays: Plays, pooled: Features, settings: ModelSettings) -> Made:
     wmf = wmf_settings(plays, settings)
-    frames = pooled if _is_small(plays, pooled, settings) else Features.load(steps.path("logmel"))
-    name = "stack" if frames is pooled else "cnn"
+    frames = Features.load(steps.path("logmel"))
+    name, best = encoder_of_preset("best", frames)
+    how = replace(best, seed=settings.seed)
 
     def learn(some: Plays, songs: Vocabulary) -> tuple[Factors, SongFactors]:
         made = fit(some, wmf).factors
-        encoder = fit_encoder(name, frames, made, _encoder_settings(name, settings))
+        encoder = fit_encoder(name, frames, made, how)
         heard = on_scale(predict_songs(encoder, frames), made.songs)
         return made, heard.take(heard.songs.positions(songs.ids))
 
@@ -335,8 +330,8 @@ def _learn_factors(steps: Steps, plays: Plays, pooled: Features, settings: Model
     factors = Factors.load(folder)
     encoder = steps.run(
         "encoder", [*marks, frames.fingerprint, name],
-        lambda to: fit_encoder(name, frames, factors, _encoder_settings(name, settings)).save(to),
-        f"deepcuts predict fit {steps.path('pooled' if name == 'stack' else 'logmel')} {folder} --encoder {name}",
+        lambda to: fit_encoder(name, frames, factors, how).save(to),
+        f"deepcuts predict fit {steps.path('logmel')} {folder} --preset best -o {steps.path('encoder')}",
     )  # fmt: skip
     predicted = on_scale(predict_songs(load_encoder(encoder), frames), factors.songs)
     trust = check_model(plays, frames, learn, settings.seed)
@@ -354,14 +349,6 @@ def wmf_settings(plays: Plays, settings: ModelSettings) -> WmfSettings:
     if float(np.median(plays.counts.data)) >= 20:
         return WmfSettings(n_factors, alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=12, seed=settings.seed)
     return WmfSettings(n_factors, regularization=100.0, n_sweeps=12, seed=settings.seed)
-
-
-def _is_small(plays: Plays, pooled: Features, settings: ModelSettings) -> bool:
-    return int((plays.songs.find(pooled.songs.ids) >= 0).sum()) <= settings.most_stacked
-
-
-def _encoder_settings(name: str, settings: ModelSettings) -> Any:
-    return StackSettings(seed=settings.seed) if name == "stack" else CnnSettings(target="unit", seed=settings.seed)
 
 
 def blended(

@@ -1,10 +1,9 @@
-"""The ladder on the planted world of `make demo`: where ears can still gain, and what lifts them, one change at a time.
+"""The ladder on the planted world of `make demo`: where ears can still gain, and what lifts them.
 
 paper        the paper's network: one CNN, raw targets, squared error
 cnn          one CNN of unit targets (the demonstration's)
-pooled       trees and a kernel on pooled log-mels ("stack")
-cnns         the mean of several CNNs, each from another seed
-best         cnns and pooled, mixed as validation songs say
+small        ridge regression on timbre and lagged covariances
+best         the same with relevance learned in rounds (preset "best")
 direct_ears  one CNN that learns the true latents themselves: what better targets could give
 """
 
@@ -17,13 +16,10 @@ from typing import Any
 import numpy as np
 
 from deepcuts.artifacts import CLEAN, VALIDATION, Factors, Features, Lineage, Plays, SongFactors, Split, Vocabulary
-from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.config import make_settings, require
 from deepcuts.evaluate import EvaluateSettings, System, audit, evaluate, relevant_plays
-from deepcuts.evaluate.metrics import auc
 from deepcuts.evaluate.report import report_content
-from deepcuts.predict import CnnSettings, LinearSettings, average_predictions, fit_encoder, load_encoder, predict_songs
-from deepcuts.predict.stack import StackSettings
+from deepcuts.predict import PRESETS, CnnSettings, LinearSettings, fit_encoder, load_encoder, predict_songs
 from deepcuts.progress import progress
 from deepcuts.trial.ceilings import ceilings_of
 from deepcuts.trial.rows import with_controls
@@ -31,7 +27,6 @@ from deepcuts.worlds import Truth, load_truth
 
 log = logging.getLogger(__name__)
 
-MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)  # weight of the pooled encoder
 RIDGE, FOLDS = 10.0, 5
 
 
@@ -40,17 +35,14 @@ class PlantedBench:
     """How the ladder runs.
 
     Attributes:
-        n_nets: CNNs in the mean.
         epochs: of each CNN.
         seed: the first seed.
     """
 
-    n_nets: int = 5
     epochs: int = 25
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.n_nets >= 1, "n_nets", self.n_nets, "1 or more")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
 
@@ -63,7 +55,6 @@ class _World:
     split: Split
     observed: Factors
     mel: Features
-    pooled: Features
     truth: Truth
     work: Path
 
@@ -79,7 +70,7 @@ def run(demo: Path, settings_file: Path, bench: PlantedBench) -> dict[str, Any]:
     """
     mel = Features.load(demo / "logmel")
     world = _World(Plays.load(demo / "world/plays"), Split.load(demo / "split"), Factors.load(demo / "factors"), mel,
-                   pool_features(mel, PoolSettings()), load_truth(demo / "world/truth"), demo / "ladder")  # fmt: skip
+                   load_truth(demo / "world/truth"), demo / "ladder")  # fmt: skip
     cnn = replace(make_settings(CnnSettings, toml=settings_file, table="cnn"), n_epochs=bench.epochs)
     seconds: dict[str, float] = {}
     predicted = _predictions(world, cnn, bench, seconds)
@@ -96,7 +87,7 @@ def run(demo: Path, settings_file: Path, bench: PlantedBench) -> dict[str, Any]:
     evaluation = evaluate([*table, direct], hidden, EvaluateSettings(seed=bench.seed))
     about = {"bench": asdict(bench), "cnn": asdict(cnn), "split": dict(world.split.settings)}
     title = "The planted world of `make demo`: what lifts ears, one change at a time"
-    pairs = [("best", name) for name in ("paper", "cnn", "cnns", "pooled", "shuffled")]
+    pairs = [("best", name) for name in ("paper", "cnn", "small", "shuffled")]
     content = report_content(evaluation, audit=proof, comparisons=pairs, title=title, about=about)
     for row in content["rows"]:
         row["cpu_seconds"] = round(seconds[row["system"]], 1) if row["system"] in seconds else None
@@ -111,23 +102,16 @@ def _predictions(
 ) -> dict[str, SongFactors]:
     """All rows that only listen."""
     learn = world.observed.without_songs(world.split.test_songs)
-    made: dict[str, SongFactors] = {}
-    with progress("ladder", total=bench.n_nets + 2, unit="fit") as bar:
-        raw = replace(cnn, target="raw", seed=bench.seed)
-        made["paper"] = _kept(world, "paper", "cnn", world.mel, learn, raw, seconds)
-        bar.advance(1)
-        nets = []
-        for seed in range(bench.seed, bench.seed + bench.n_nets):
-            named = replace(cnn, seed=seed)
-            nets.append(_kept(world, f"cnn-{seed}", "cnn", world.mel, learn, named, seconds))
+    ladder: list[tuple[str, str, Any]] = [
+        ("paper", "cnn", replace(cnn, target="raw")),
+        ("cnn", "cnn", cnn),
+        *((name, *PRESETS[name]) for name in ("small", "best")),
+    ]
+    made = {}
+    with progress("ladder", total=len(ladder), unit="fit") as bar:
+        for name, kind, settings in ladder:
+            made[name] = _kept(world, name, kind, world.mel, learn, replace(settings, seed=bench.seed), seconds)
             bar.advance(1)
-        pooled = _kept(world, "pooled", "stack", world.pooled, learn, StackSettings(seed=bench.seed), seconds)
-        bar.advance(1)
-    made |= {"cnn": nets[0], "pooled": pooled, "cnns": average_predictions(nets)}
-    seconds["cnn"] = seconds[f"cnn-{bench.seed}"]
-    seconds["cnns"] = sum(seconds[f"cnn-{seed}"] for seed in range(bench.seed, bench.seed + bench.n_nets))
-    seconds["best"] = seconds["cnns"] + seconds["pooled"]
-    made["best"] = _mixed(world, made["cnns"], pooled)
     return made
 
 
@@ -136,7 +120,7 @@ def _kept(
 ) -> SongFactors:
     """Predictions of all songs by an encoder that is kept on disk, with the CPU seconds that it took.
 
-    The split's validation songs are never fitted: the mix is chosen by them.
+    The split's validation songs choose when to stop, and what else an encoder chooses.
     """
     folder, spent = world.work / name, world.work / f"{name}.seconds"
     if not folder.exists():
@@ -149,26 +133,6 @@ def _kept(
         spent.write_text(f"{time.process_time() - began:.1f}")
     seconds[name] = float(spent.read_text()) if spent.exists() else float("nan")
     return predict_songs(load_encoder(folder), features)
-
-
-def _mixed(world: _World, nets: SongFactors, pooled: SongFactors) -> SongFactors:
-    """The mix of two predictions that ranks validation songs best; both are brought to one mean length first."""
-    scale = np.linalg.norm(nets.vectors, axis=1).mean() / np.linalg.norm(pooled.vectors, axis=1).mean()
-    other = pooled.rows(nets.songs.ids) * scale
-    ids = world.split.songs.take(world.split.members(VALIDATION)).ids
-    ids = ids.filter(nets.songs.find(ids) >= 0)
-    at = nets.songs.positions(ids)
-    users = world.observed.users
-    played = world.plays.counts_of(users.users, Vocabulary(ids)).toarray() > 0
-    some = np.flatnonzero(played.any(axis=1) & ~played.all(axis=1))
-    values = {}
-    for weight in MIXES:
-        mixed = (1 - weight) * nets.vectors[at] + weight * other[at]
-        values[weight] = float(np.nanmean(auc(users.vectors[some] @ mixed.T, played[some])))
-    best = max(values, key=lambda one: values[one])
-    log.info("best: %.2f of the pooled encoder, by AUC on validation songs %s", best, values)
-    vectors = ((1 - best) * nets.vectors + best * other).astype(np.float32)
-    return replace(nets, vectors=vectors, settings={**nets.settings, "encoder": "best", "pooled": best})
 
 
 def _direct_ears(world: _World, cnn: CnnSettings, seconds: dict[str, float]) -> tuple[SongFactors, SongFactors]:

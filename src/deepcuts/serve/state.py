@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 DISLIKED_BELOW = 3  # stars: 1 and 2 are dislikes, 4 and 5 are likes
 STARRED_COUNTS = 5.0  # plays that a star is worth
 SKIPS_OF_A_DISLIKE = 2
+BLENDED_AT_ONCE = 500_000  # numbers in all song vectors; larger models blend in the background
+SECONDS_BETWEEN_BLENDS = 2.0
 SECONDS_BETWEEN_LOOKS = 2.0  # at the model's folder, for a newer one
 
 
@@ -136,6 +138,7 @@ class State:
         self.accounts = Accounts(self.data / "accounts.json", names)
         self.started = time.time()
         self.now_playing: dict[str, tuple[str, float]] = {}
+        self._waiting: set[str] = set()
         self.made: dict[tuple[str, str], tuple[Any, Playlist]] = {}
         self.added: dict[str, int] = {}
         self._take_server()
@@ -226,7 +229,21 @@ class State:
                 if event.kind == "play":
                     songs.add(event.song_id)
             if songs:
-                self._blend(songs)
+                self._blend_soon(songs)
+
+    def _blend_soon(self, songs: set[str]) -> None:
+        """Blend now where that is quick; in a large model in the background, with what arrives within seconds."""
+        if self.model.answers.bundle.songs.vectors.size <= BLENDED_AT_ONCE:
+            self._blend(songs)
+            return
+        self._waiting |= songs
+        if len(self._waiting) == len(songs):  # nobody waits yet
+            threading.Timer(SECONDS_BETWEEN_BLENDS, self._blend_waiting).start()
+
+    def _blend_waiting(self) -> None:
+        with self._lock:
+            songs, self._waiting = self._waiting, set()
+        self._blend(songs)
 
     def _blend_all(self) -> None:
         self._blend({song for one in self.listeners.values() for song in one.plays})
@@ -237,14 +254,17 @@ class State:
         known = [song for song in song_ids if song in self.model.catalogue.by_id]
         if answers.by_sound or not known or not len(answers.bundle.users):
             return
-        bundle = answers.bundle
+        before, bundle = self.model, answers.bundle
         vectors = bundle.songs.vectors.copy()
         gram = bundle.users.vectors.T.astype(np.float64) @ bundle.users.vectors
         for song in known:
             at = self.model.catalogue.by_id[song].position
             vectors[at] = self._blended(song, at, gram)
         songs = replace(bundle.songs, vectors=vectors)
-        self.model = Model.of(replace(bundle, songs=songs), self.hear, self.model.catalogue)
+        made = Model.of(replace(bundle, songs=songs), self.hear, before.catalogue)
+        with self._lock:
+            if self.model is before:  # else a newer model was loaded meanwhile, and blended by itself
+                self.model = made
 
     def _blended(self, song: str, at: int, gram: np.ndarray) -> np.ndarray:
         """The vector of a song from its prediction or observed factors, and the plays since."""
