@@ -6,10 +6,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 NATIVE := $(wildcard src/deepcuts/kernels/*.c src/deepcuts/kernels/*.h)
 WORKERS ?= 2
 
-.PHONY: help demo test lint format bench bench-quick million clean
+.PHONY: help demo serve fuzz test lint format bench bench-quick million clean
 help:
 	@echo "make demo   set up and run the whole journey on a planted world (3 to 5 minutes, no download but packages)"
-	@echo "make test   set up and run all tests"
+	@echo "make serve  open the demonstration's model in a browser (page, REST, music players)"
+	@echo "make test   set up and run all tests        make fuzz   thousands of damaged inputs"
 	@echo "make lint   style and types        make format   put the style right"
 	@echo "make bench  side by side with the libraries people use today        make bench-quick   in 5 minutes"
 	@echo "make million   a million users, 385k songs, 48M plays, from a text file to scores (12 GB of disk)"
@@ -21,12 +22,23 @@ $(VENV)/.run: pyproject.toml constraints.txt $(NATIVE)
 	@$(PIP) -e .
 	@touch $@
 
+$(VENV)/.serve: $(VENV)/.run
+	@$(PIP) -e '.[serve]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.run
 	@$(PIP) -e '.[dev,peers]'
 	@touch $@
 
-demo: $(VENV)/.run
+demo: $(VENV)/.serve
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash runs/demo.sh demo
+
+serve: $(VENV)/.serve
+	@test -d demo/model || { echo "no model yet: run make demo first"; exit 1; }
+	$(BIN)/deepcuts serve demo/model
+
+fuzz: $(VENV)/.dev
+	DEEPCUTS_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz -n $(WORKERS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -42,10 +42,12 @@ say "7  Three listeners: what they played, and the never-played songs they would
 deepcuts recommend "$OUT/factors" --predicted "$OUT/predicted-cnn" --plays "$OUT/world/plays" --which cold -k 5 \
   -o "$OUT/ranking" --show 3
 
-say "8  Everything an answer needs in one folder: a model that can be asked, and hears new songs."
+say "8  Everything an answer needs in one folder: a model that can be asked and served, and hears new songs."
+deepcuts library "$OUT/world/sounds" -o "$OUT/library"
 deepcuts bundle "$OUT/factors" --predicted "$OUT/predicted-cnn" --plays "$OUT/world/plays" --split "$OUT/split" \
-  --encoder "$OUT/cnn" -o "$OUT/model"
+  --encoder "$OUT/cnn" --songs "$OUT/library" --music "$OUT/world/sounds" -o "$OUT/model"
 
 say "Done in $((SECONDS - STARTED)) s. Open $OUT/report.html; a program reads $OUT/report.json and $OUT/ranking/ranking.parquet.
+Open the model in a browser: make serve      (or: .venv/bin/deepcuts serve $OUT/model, then http://127.0.0.1:8765)
 Hear a new song: deepcuts place $OUT/model SOUND_FILE      Who would like it: deepcuts audience $OUT/model SOUND_FILE
 To go on by hand: source .venv/bin/activate"

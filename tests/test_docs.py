@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from deepcuts.cli.main import app
+from deepcuts.cli.main import make_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "runs").glob("*.sh"))]
@@ -42,7 +42,7 @@ def complaints(line: str) -> list[str]:
     """What is wrong with a command line: an unknown command or option, or too many arguments."""
     if "…" in line or "..." in line:
         line = re.split(r"…|\.\.\.", line)[0]
-    node, words = typer.main.get_command(app), words_of(line)
+    node, words = typer.main.get_command(make_app()), words_of(line)
     while hasattr(node, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
         if name not in node.commands:

@@ -18,28 +18,37 @@ from deepcuts.errors import SettingError
 S = TypeVar("S")
 
 
-def make_settings(cls: type[S], *, toml: Path | None = None, table: str = "", assignments: Sequence[str] = ()) -> S:
+def make_settings(
+    cls: type[S], *, toml: Path | Sequence[Path] | None = None, table: str = "", assignments: Sequence[str] = ()
+) -> S:
     """Settings of the frozen dataclass `cls`: its defaults, then a TOML table, then `name=value` assignments.
 
     Args:
         cls: a frozen dataclass whose fields are bool, int, float, str or an optional of these. Its
             `__post_init__` may refuse values out of range.
-        toml: a settings file, or None.
+        toml: a settings file, or several: of each key the last file counts.
         table: which table of the file holds these settings, usually the stage's name.
         assignments: texts such as `n_factors=50`.
     Raises:
         SettingError: unknown key ("Did you mean"), wrong type, unreadable file.
     """
     values: dict[str, Any] = {}
-    if toml is not None:
-        for key, value in read_table(toml, table).items():
-            values[key] = coerce(cls, key, value, where=f"{toml}: [{table}] {key}")
+    for file in files_of(toml):
+        for key, value in read_table(file, table).items():
+            values[key] = coerce(cls, key, value, where=f"{file}: [{table}] {key}")
     for text in assignments:
         key, found, value = text.partition("=")
         if not found:
             raise SettingError(f"--set {text!r}: expected name=value, for example --set seed=1.")
         values[key.strip()] = coerce(cls, key.strip(), value.strip(), where=f"--set {key.strip()}")
     return cls(**values)
+
+
+def files_of(toml: Path | Sequence[Path] | None) -> list[Path]:
+    """One settings file, several or none, as a list."""
+    if toml is None:
+        return []
+    return [toml] if isinstance(toml, Path) else list(toml)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -157,6 +157,14 @@ def test_plays_that_have_nothing_to_do_with_the_music_serve_nobody(tmp_path):
     assert Recommender(built.bundle).recommend("me", 3).height == 0
 
 
+def test_a_plain_table_of_listens_serves_as_plays(tmp_path):
+    rows = "".join(f"ann,Band 0,Song {song}\n" for song in (0, 3, 6, 9))
+    (tmp_path / "plays.csv").write_text("user,artist,title\n" + rows)
+    built = build_model([tmp_path / "plays.csv"], music(tmp_path / "music"), tmp_path / "model", jobs=2)
+    assert built.notes["plays of songs in the library"] == 4
+    assert built.bundle.users.users.ids.to_list() == ["ann"]
+
+
 def test_few_songs_and_listeners_get_few_factors_and_large_counts_weigh_more():
     counts = np.ones(100)
     plays = Plays.from_pairs([f"u{i % 50}" for i in range(100)], [f"s{i}" for i in range(100)], counts)

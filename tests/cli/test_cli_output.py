@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 import typer
 
 from deepcuts import __version__
-from deepcuts.cli.main import app
+from deepcuts.cli.commands import COMMANDS as LISTED
+from deepcuts.cli.main import make_app
 
 
 def commands(node=None, path=()):
-    node = node or typer.main.get_command(app)
+    node = node or typer.main.get_command(make_app())
     if not hasattr(node, "commands"):
         yield " ".join(path), node
         return
@@ -40,6 +43,19 @@ def test_help_lists_the_stages_and_the_exit_codes_are_documented(deepcuts) -> No
     told = deepcuts("--help")
     for stage in ("data", "factors", "audio", "predict", "recommend", "evaluate"):
         assert f"\n  {stage} " in told.out
+
+
+def test_the_lines_of_the_list_are_those_of_the_commands() -> None:
+    group = typer.main.get_command(make_app())
+    for name, (_, _, line) in LISTED.items():
+        assert (group.commands[name].help or "").split("\n")[0].startswith(line), name
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "deepcuts", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"numpy", "polars", "torch", "scipy", "av", "pandas"}
 
 
 def test_the_version(deepcuts) -> None:

@@ -62,7 +62,7 @@ def test_users_get_unplayed_songs_of_their_own_taste(answers: Recommender) -> No
     assert first_half(even) > 0.8
     assert first_half(odd) < 0.2
     assert even["rank"].to_list() == list(range(1, 9))
-    played = set(answers._history(0))
+    played = set(answers.history_of(0))
     assert not played & set(even["song_id"])
 
 
@@ -85,12 +85,12 @@ def test_a_new_listener_is_folded_in_and_dislikes_count(answers: Recommender) ->
 
 
 def test_a_known_users_vector_is_that_of_the_fold_in(answers: Recommender) -> None:
-    folded = answers.fold_in(answers._history(4))
+    folded = answers.fold_in(answers.history_of(4))
     np.testing.assert_allclose(folded, answers.bundle.users.vectors[4], atol=0.02)
 
 
 def test_reasons_add_up_to_the_score(answers: Recommender) -> None:
-    history = answers._history(0)
+    history = answers.history_of(0)
     target = answers.recommend("user000", 1, which="warm")["song_id"][0]
     reasons = answers.explain("user000", target, k=len(history))
     y = answers.bundle.songs.vectors[answers.bundle.songs.songs.positions([target])[0]]
@@ -110,7 +110,7 @@ def test_similar_songs_share_listeners_and_equal_songs_score_equal(answers: Reco
 def test_the_audience_of_a_song_has_its_taste_and_has_not_played_it(answers: Recommender) -> None:
     table = answers.audience("song000", 5)
     assert all(int(user[-3:]) % 2 == 0 for user in table["user_id"])
-    assert not any("song000" in answers._history(int(user[-3:])) for user in table["user_id"])
+    assert not any("song000" in answers.history_of(int(user[-3:])) for user in table["user_id"])
     assert all(text.startswith("Artist") for text in table["typical_artists"])
 
 

@@ -17,6 +17,7 @@ from deepcuts.artifacts.factors import Factors
 from deepcuts.artifacts.lineage import Lineage, same_space
 from deepcuts.artifacts.plays import Plays, complete_songs_table
 from deepcuts.artifacts.song_factors import SongFactors
+from deepcuts.artifacts.songs import with_song_columns
 from deepcuts.artifacts.user_factors import UserFactors
 from deepcuts.artifacts.vocabulary import Vocabulary, read_parquet
 from deepcuts.checks import check_shape
@@ -24,7 +25,6 @@ from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, load_array, read_meta, save_array, write_meta, writing
 
 CARD, ENCODER = "card.json", "encoder"
-SONG_COLUMNS = ("title", "artist", "album", "year", "duration", "file", "mbid", "isrc", "tags")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Bundle:
         counts = sparse.csr_array((len(observed.users), len(songs)), dtype=np.float32)
         if plays is not None:
             counts = plays.counts_of(observed.users.users, songs.songs)
-        complete = _with_all_columns(complete_songs_table(songs.songs, table))
+        complete = with_song_columns(complete_songs_table(songs.songs, table))
         return Bundle(observed.users, songs, complete, counts, encoder, dict(card or {}), split)
 
     def plus(self, songs: SongFactors, table: pl.DataFrame) -> "Bundle":
@@ -119,8 +119,8 @@ class Bundle:
         )  # fmt: skip
         plays = sparse.csr_array(self.plays[:, kept])
         plays.resize((len(self.users), len(ids)))
-        names = pl.concat([_with_all_columns(table), self.table], how="diagonal_relaxed")
-        return replace(self, songs=both, plays=plays, table=_with_all_columns(complete_songs_table(ids, names)))
+        names = pl.concat([with_song_columns(table), self.table], how="diagonal_relaxed")
+        return replace(self, songs=both, plays=plays, table=with_song_columns(complete_songs_table(ids, names)))
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all; the encoder is copied into it."""
@@ -162,8 +162,13 @@ class Bundle:
         except ValueError as error:
             raise ArtifactError(f"{folder}: its plays or card are damaged ({error}). Make the model again.") from error
         encoder = folder / ENCODER if (folder / ENCODER).is_dir() else None
-        table = read_parquet(folder / "table.parquet", "song_id", *SONG_COLUMNS)
+        table = with_song_columns(read_parquet(folder / "table.parquet", "song_id"))
         return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
+
+
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Two precisions one after the other; None where one is unknown."""
+    return None if first is None or second is None else np.concatenate([first, second])
 
 
 def _join(observed: Factors, predicted: SongFactors) -> SongFactors:
@@ -176,11 +181,7 @@ def _join(observed: Factors, predicted: SongFactors) -> SongFactors:
         Vocabulary(pl.concat([from_plays.songs.ids, cold.songs.ids])),
         np.concatenate([from_plays.vectors, cold.vectors]),
         predicted.lineage.with_parents(observed=observed.fingerprint, predicted=predicted.fingerprint),
+        precision=_joined(from_plays.precision, cold.precision),
         n_listeners=np.concatenate([listeners, np.zeros(len(cold), np.int64)]),
         settings=observed.settings,
     )
-
-
-def _with_all_columns(table: pl.DataFrame) -> pl.DataFrame:
-    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in SONG_COLUMNS if name not in table.columns]
-    return table.with_columns(missing)

@@ -134,6 +134,21 @@ def _as_type(column: pl.Series, kind: type[pl.DataType]) -> pl.Series:
     return column.cast(kind, strict=False)
 
 
+def merged_names(library: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+    """The table of a library; a song that it names by its file only is named as the history names it.
+
+    Args:
+        library, history: with song_id; only songs of the library are kept.
+    """
+    table, other = with_song_columns(library), with_song_columns(history).select("song_id", "title", "artist", "album")
+    stem = pl.col("file").str.split("/").list.last().str.replace(r"\.[^.]*$", "")
+    by_file_only = pl.col("title").is_null() | ((pl.col("title") == stem) & pl.col("artist").is_null())
+    joined = table.join(other.unique("song_id"), on="song_id", how="left", maintain_order="left", suffix="_told")
+    names = [pl.when(by_file_only).then(pl.coalesce(f"{name}_told", name)).otherwise(pl.coalesce(name, f"{name}_told"))
+             .alias(name) for name in ("title", "artist", "album")]  # fmt: skip
+    return joined.with_columns(names).select(table.columns)
+
+
 def song_names(table: pl.DataFrame) -> list[str]:
     """A name to show for each song: its title, else the name of its file, else its id."""
     own = table["song_id"].to_list()

@@ -25,6 +25,7 @@ SOUND_SUFFIXES = (
 # fmt: on
 # Changes whenever the same file and settings would give other frames, so that old results are not reused.
 RECIPE_VERSION = 2
+LIMITS = ("min_rate",)  # settings that decide which files are taken, and not what is made of them
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def find_maker(kind: str) -> FeatureMaker:
 
 
 def recipe_settings(settings: Any) -> Mapping[str, Any]:
-    """The settings as features record them: with the frame rate (Hz), the channels and the version of the recipe."""
+    """The settings as features record them: with the frame rate (Hz), the channels and the version of the recipe, and
+    without limits, which change no frame.
+    """
     told = {"frame_rate": settings.frame_rate, "n_channels": settings.n_channels, "recipe_version": RECIPE_VERSION}
-    return {**asdict(settings), **told}
+    return {name: value for name, value in {**asdict(settings), **told}.items() if name not in LIMITS}

@@ -168,11 +168,16 @@ def _begin(job: Job) -> None:
     """What a worker does first."""
     global _job
     _job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, saves and ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_worker()
 
 
-def _end_with_parent() -> None:
+def begin_worker() -> None:
+    """Leave Ctrl-C to the parent, which saves and ends the pool; and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
     """A killed parent closes nothing, so its workers would wait for tasks for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import polars as pl
 
 from deepcuts import store
 from deepcuts.artifacts import Bundle, Factors, Features, Plays, SongFactors, Songs, Vocabulary
+from deepcuts.artifacts.songs import merged_names
 from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.audio.extract import ExtractReport, extract
 from deepcuts.audio.logmel import LogMelSettings
@@ -27,7 +29,8 @@ from deepcuts.audio.makers import SOUND_SUFFIXES
 from deepcuts.chain.check import Trust, check_model
 from deepcuts.chain.steps import Steps
 from deepcuts.config import require
-from deepcuts.data.histories import navidrome_library, read_history
+from deepcuts.data import EventSettings, Reading, TableSettings, read_events, read_table
+from deepcuts.data.histories import HistoryReading, navidrome_library, read_history
 from deepcuts.data.library import LibraryReading, read_library
 from deepcuts.data.match import match_songs, matched_plays
 from deepcuts.errors import InputError
@@ -200,14 +203,28 @@ def _mark_of_files(paths: Sequence[Path]) -> str:
 
 
 def _read_plays(paths: Sequence[Path], user: str | None, to: Path) -> None:
-    """A folder of plays as it is; anything else as a history."""
+    """A folder of plays as it is; exports as histories; else a table with counts, or of single listens."""
     if len(paths) == 1 and store.kind_of(paths[0]) == "plays":
         Plays.load(paths[0]).save(to)
         return
-    reading = read_history(paths, user=user)
+    reading = _history_or_table(paths, user)
     reading.plays.save(to)
     for what, n in reading.notes.items():
         log.info("  %s %s", f"{n:,}", what)
+
+
+def _history_or_table(paths: Sequence[Path], user: str | None) -> HistoryReading | Reading:
+    """What a history or a table gives; when it is neither, the refusal says what histories are read."""
+    try:
+        return read_history(paths, user=user)
+    except InputError as refused:
+        given = paths if len(paths) > 1 else paths[0]
+        for time in ("auto", None):
+            with suppress(InputError):
+                return read_table(given, TableSettings(time=time))
+            with suppress(InputError):
+                return read_events(given, EventSettings(time=time))
+        raise refused
 
 
 def _match(history: Plays, songs: Songs, to: Path) -> None:
@@ -273,7 +290,8 @@ def _learn(
             "protocol": "all plays", "trust": trust.record() if trust else None,
             "scale": predicted.settings["scale"] if predicted is not None else 1.0,
             "settings": asdict(settings)}  # fmt: skip
-    return Bundle.of(factors, predicted, plays, songs_table=songs.table, encoder=encoder, card=card), trust
+    table = songs.table if plays is None else merged_names(songs.table, plays.songs_table)
+    return Bundle.of(factors, predicted, plays, songs_table=table, encoder=encoder, card=card), trust
 
 
 def _listeners_with_sound(plays: Plays, pooled: Features) -> int:

@@ -13,7 +13,7 @@ from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
 from deepcuts.audio.table import features_of_table, read_numbers
 from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
-from deepcuts.errors import QuarantineError
+from deepcuts.errors import QuarantineError, SettingError
 from deepcuts.store import refuse_to_replace
 
 app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
@@ -39,6 +39,9 @@ def feature_command(kind: str) -> Callable[..., None]:
         ] = None,
         ids: Annotated[str, typer.Option(help="Without a table, name songs by file `stem` or by `path`.")] = "stem",
         jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Processes; one a core when left out.")] = None,
+        like: Annotated[
+            Path | None, typer.Option("--like", help="An encoder: its settings of features are taken.")
+        ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other settings.")] = False,
         toml: Toml = None,
         assignments: Set = None,
@@ -46,6 +49,8 @@ def feature_command(kind: str) -> Callable[..., None]:
     ) -> None:
         mine, theirs = for_side_tables(FEATURES[kind].settings, assignments) if songs else (assignments, [])
         settings: Any = settings_of(FEATURES[kind].settings, toml, mine, kind)
+        if like is not None:
+            settings = settings_like(like, kind, bool(toml or mine))
         table = read_columns(songs, "song_id", assignments=theirs) if songs else None
         report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite,
                          isolated=True)  # fmt: skip
@@ -80,6 +85,23 @@ def feature_command(kind: str) -> Callable[..., None]:
 
     command.__doc__ = ABOUT[kind]
     return command
+
+
+def settings_like(encoder: Path, kind: str, others: bool) -> Any:
+    """The settings of features that an encoder learned from.
+
+    Raises:
+        SettingError: other settings are given too, or the encoder learned from another kind of features.
+    """
+    from deepcuts.chain.hear import recipe_of  # torch takes seconds to load
+    from deepcuts.predict import load_encoder
+
+    if others:
+        raise SettingError("--like: takes all settings from the encoder. Leave out --set and --settings.")
+    recipe = recipe_of(load_encoder(encoder))
+    if recipe.kind != kind:
+        raise SettingError(f"--like {encoder}: it learned from {recipe.kind}. Use: deepcuts audio {recipe.kind}")
+    return recipe.settings
 
 
 for _kind in FEATURES:

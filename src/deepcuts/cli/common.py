@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import typer
 from deepcuts.artifacts import Songs
 from deepcuts.checks import did_you_mean
 from deepcuts.cli.settings import CLASSES
+from deepcuts.cli.talk import say
 from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.data import SideSettings, read_side_table
 from deepcuts.errors import SettingError
@@ -32,31 +32,36 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeat for more. See `deepcuts settings`."),
 ]
 Toml = Annotated[
-    Path | None, typer.Option("--settings", metavar="FILE.toml", help="Settings, one table for each stage.")
+    list[Path] | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE.toml",
+        help="Settings, a table a stage; repeat: the last file wins, key by key.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 SplitOption = Annotated[Path | None, typer.Option("--split", help="A split: songs for testing stay unheard.")]
 
 
-def settings_of(cls: type[S], toml: Path | None, assignments: list[str] | None, *tables: str) -> S:
-    """Settings from defaults, the tables of a TOML file (later tables win) and --set."""
+def settings_of(cls: type[S], toml: Sequence[Path] | None, assignments: list[str] | None, *tables: str) -> S:
+    """Settings from defaults, a table of TOML files (later files win, key by key) and --set."""
     table = tables[-1] if tables else ""
-    if toml is not None:
-        refuse_unknown_tables(toml, table)
+    for file in toml or ():
+        refuse_unknown_tables(file, table)
     return make_settings(cls, toml=toml, table=table, assignments=assignments or ())
 
 
-def changed(base: S, toml: Path | None, assignments: list[str] | None, table: str) -> S:
-    """Settings that start from `base` in place of the defaults: the table of a TOML file, then --set, change it."""
+def changed(base: S, toml: Sequence[Path] | None, assignments: list[str] | None, table: str) -> S:
+    """Settings that start from `base` in place of the defaults: a table of TOML files, then --set, change it."""
     asked = settings_of(type(base), toml, assignments, table)
-    names = set() if toml is None else set(read_table(toml, table))
+    names = {name for file in toml or () for name in read_table(file, table)}
     names |= {text.partition("=")[0].strip() for text in assignments or ()}
     return dataclasses.replace(base, **{name: getattr(asked, name) for name in names})  # type: ignore[type-var]
 
 
-def is_set(name: str, toml: Path | None, assignments: list[str] | None, table: str) -> bool:
-    """Whether a person has chosen a setting, in the file or by --set."""
-    if toml is not None and name in read_table(toml, table):
+def is_set(name: str, toml: Sequence[Path] | None, assignments: list[str] | None, table: str) -> bool:
+    """Whether a person has chosen a setting, in a file or by --set."""
+    if any(name in read_table(file, table) for file in toml or ()):
         return True
     return any(text.partition("=")[0].strip() == name for text in assignments or ())
 
@@ -101,11 +106,6 @@ def checkpoint_of(output: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def say(text: str) -> None:
-    """Talk to the person: stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def print_json(content: Any) -> None:
     """Data for a program: stdout."""
     print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
@@ -117,27 +117,6 @@ def print_table(table: pl.DataFrame, as_json: bool = False) -> None:
         print_json(table.to_dicts())
     else:
         sys.stdout.write(table.write_csv(separator="\t"))
-
-
-class ToStderr(logging.Handler):
-    """Log lines to what stderr is now: while a bar is drawn on a terminal, that writes above the bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
-        say(self.format(record))
-
-
-def start_log() -> None:
-    """Library log lines go to stderr as they are."""
-    root = logging.getLogger("deepcuts")
-    root.handlers[:] = [ToStderr()]
-    root.setLevel(logging.INFO)
-    root.propagate = False
-
-
-def show_details() -> None:
-    """Log lines of single steps go to stderr too."""
-    logging.getLogger("deepcuts").setLevel(logging.DEBUG)
 
 
 def read_columns(

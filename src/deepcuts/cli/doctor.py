@@ -29,8 +29,42 @@ def show(folder: Annotated[Path, typer.Argument(help="Any artifact.")]) -> None:
     print_json(dataclasses.asdict(read_meta(folder)))
 
 
-def doctor(as_json: Json = False) -> None:
+SERVERS = """deepcuts beside a media server: exact settings
+
+1  Make the model from the server's own database, so that ids match, and serve it:
+     deepcuts model navidrome.db navidrome.db -o model
+     deepcuts serve model --host 0.0.0.0 --login --user YOUR_NAME
+   Passwords and API keys are in model.serve/accounts.json (readable by you only).
+
+2  Navidrome: install the AudioMuse-AI plugin (a .ndp file) in its plugins folder, and set
+     ND_PLUGINS_ENABLED=true
+     ND_AGENTS=audiomuseai,lastfm,spotify,deezer
+   In the plugin's settings:
+     API base URL   http://THIS_HOST:8765
+     API token      the api_key of YOUR_NAME
+   Instant Mix and Radio then come from deepcuts.
+
+3  Jellyfin: install the AudioMuse-AI plugin; in its settings:
+     Backend URL    http://THIS_HOST:8765
+     API token      the api_key of YOUR_NAME
+   Item ids must be Jellyfin's: plays from playback_reporting.db keep them.
+
+4  A music player (Symfonium, Feishin, Amperfy, DSub, ...) talks to deepcuts directly, as to any OpenSubsonic server:
+     address        http://THIS_HOST:8765
+     user           YOUR_NAME
+     password       from model.serve/accounts.json"""
+
+
+def doctor(
+    servers: Annotated[
+        bool, typer.Option("--servers", help="Print the settings for Navidrome, Jellyfin and players instead.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check this machine: packages, kernels, codecs, CUDA. Exit code 6 when something needed is missing."""
+    if servers:
+        print(SERVERS)
+        return
     found: dict[str, Any] = {
         "deepcuts": __version__,
         "python": platform.python_version(),

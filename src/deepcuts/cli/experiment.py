@@ -102,6 +102,24 @@ def quality_command(
     say(f"{page} and {folder / quality.QUALITY} written")
 
 
+@app.command("planted")
+def planted_command(
+    demo: Annotated[Path, typer.Argument(help="The folder of `make demo`.")] = Path("demo"),
+    file: Annotated[Path, typer.Option("--demo-settings", help="The demonstration's settings.")] = Path(
+        "runs/demo.toml"
+    ),
+    output: Results = Path("docs/results"),
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """The ladder on the planted world: the paper's network, ensembles, mixes, and where ears can still gain."""
+    from deepcuts.lab import planted
+
+    content = planted.run(demo, file, settings_of(planted.PlantedBench, toml, assignments, "planted"))
+    save(content, output / "planted.json")
+    print(results.rows_text(content["rows"]))
+
+
 @app.command("demo")
 def demo_command(
     report: Annotated[Path, typer.Argument(help="The report of `make demo`.")] = Path("demo/report.json"),

@@ -26,7 +26,7 @@ def library(
     output: Out,
     as_json: Json = False,
 ) -> None:
-    """Read the tags of a folder of music: one table of songs, for `--songs`, `deepcuts match` and models.
+    """Read the tags of a folder of music: one table of songs, for --songs, `match` and models.
 
     Run it again after files have changed: only those are read.
     """

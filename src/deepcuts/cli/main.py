@@ -7,63 +7,18 @@ inputs were set aside · 130 interrupted.
 
 import os
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, TextIO
 
 import typer
 
 from deepcuts import __version__
-from deepcuts.cli import (
-    audio,
-    data,
-    doctor,
-    evaluate,
-    experiment,
-    explore,
-    factors,
-    home,
-    library,
-    model,
-    predict,
-    recommend,
-    reproduce,
-    settings,
-)
-from deepcuts.cli.common import say, show_details, start_log
-from deepcuts.errors import DeepcutsError, ResourceError
+from deepcuts.cli.commands import COMMANDS
+from deepcuts.cli.talk import say, show_details, start_log
+from deepcuts.errors import DeepcutsError, ResourceError, explain_os_error
 from deepcuts.progress import show_progress
-from deepcuts.store import explain_os_error
-
-app = typer.Typer(
-    help="Recommend songs nobody has played yet, from how they sound.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-app.add_typer(data.app, name="data")
-app.command("factors")(factors.factors)
-app.add_typer(audio.app, name="audio")
-app.add_typer(predict.app, name="predict")
-app.command("recommend")(recommend.recommend_songs)
-app.command("similar")(recommend.similar)
-app.command("evaluate")(evaluate.evaluate_systems)
-app.command("library")(library.library)
-app.command("match")(library.match)
-app.command("model")(home.model)
-app.command("update")(home.update)
-app.command("add")(home.add)
-app.command("bundle")(model.bundle)
-app.command("for-user")(model.for_user)
-app.command("audience")(model.audience)
-app.command("playlist")(model.playlist)
-app.command("place")(model.place)
-app.add_typer(explore.app, name="explore")
-app.add_typer(experiment.app, name="experiment")
-app.command("reproduce")(reproduce.reproduce)
-app.command("settings")(settings.settings)
-app.command("show")(doctor.show)
-app.command("doctor")(doctor.doctor)
 
 
 def print_version(asked: bool) -> None:
@@ -73,7 +28,6 @@ def print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     asked: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)
@@ -85,16 +39,60 @@ def about(
 ) -> None:
     """Recommend songs nobody has played yet, from how they sound.
 
-    The journey: data → factors → audio → predict fit → predict songs → recommend, evaluate.
+    At home: model → serve. Step by step: data → factors → audio → predict fit → predict songs → recommend, evaluate.
     """
     if verbose:
         show_details()
 
 
-@app.command("version")
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+def make_app(loaded: Iterable[str] | None = None) -> typer.Typer:
+    """The command line.
+
+    Args:
+        loaded: commands whose code is loaded; the others are only listed. None loads all.
+    """
+    wanted = set(COMMANDS if loaded is None else loaded)
+    app = typer.Typer(
+        help="Recommend songs nobody has played yet, from how they sound.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(about)
+    for name, (module, attribute, line) in COMMANDS.items():
+        if name not in wanted:
+            app.command(name, help=line)(_listed)
+            continue
+        held = getattr(import_module(f"deepcuts.cli.{module}"), attribute)
+        if isinstance(held, typer.Typer):
+            app.add_typer(held, name=name)
+        else:
+            app.command(name)(held)
+    app.command("version")(version)
+    return app
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`app`: the whole command line, for those who look at all of it."""
+    if name == "app":
+        return make_app()
+    raise AttributeError(name)
+
+
+def _listed() -> None:
+    """A command that is listed and not loaded."""
+
+
+def asked_for(words: Iterable[str]) -> list[str]:
+    """The command that a line of words names, in a list; empty when it names none."""
+    first = next((word for word in words if not word.startswith("-")), "")
+    return [first] if first in COMMANDS else []
 
 
 class LastingStderr:
@@ -140,7 +138,7 @@ def main() -> None:
     start_log()
     show_progress()
     try:
-        app(prog_name="deepcuts")
+        make_app(asked_for(sys.argv[1:]))(prog_name="deepcuts")
     except DeepcutsError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

@@ -8,6 +8,7 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Bundle, Factors, Plays, SongFactors, Split
+from deepcuts.artifacts.songs import merged_names
 from deepcuts.cli.common import Json, Out, one_of, print_table, read_columns, say
 from deepcuts.errors import SettingError
 from deepcuts.recommend import Filters, Recommender
@@ -50,7 +51,8 @@ def bundle(
         mark = chosen.fingerprint
         counts = chosen.learning_plays(counts) if counts is not None else None
     if songs is not None:
-        table = read_columns(songs, "song_id")
+        told = read_columns(songs, "song_id")
+        table = told if table is None else merged_names(told, table)
     made = Bundle.of(
         observed,
         SongFactors.load(predicted) if predicted is not None else None,

@@ -89,7 +89,7 @@ def recommend_songs(
 
 
 def recommend_settings(
-    which: str | None, k: int | None, predicted: Path | None, toml: Path | None, assignments: list[str] | None
+    which: str | None, k: int | None, predicted: Path | None, toml: list[Path] | None, assignments: list[str] | None
 ) -> RecommendSettings:
     """Settings file < options; without predicted factors there are only warm songs, so those are taken, and told."""
     options = [f"{name}={value}" for name, value in (("which", which), ("k", k)) if value]

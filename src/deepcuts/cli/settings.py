@@ -78,6 +78,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "explore map": ("map", later("explore.songmap", "MapSettings")),
     "experiment artists": ("artists", later("lab.artists", "ArtistsBench")),
     "experiment lastfm": ("lastfm", later("lab.lastfm", "LastfmBench")),
+    "experiment planted": ("planted", later("lab.planted", "PlantedBench")),
     "experiment real-paper": ("real_paper", later("lab.real_world", "RealPaper")),
     "experiment taste-profile": ("taste_profile", later("lab.taste_profile", "TasteProfileBench")),
 }

@@ -19,7 +19,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
 from deepcuts.artifacts import Plays, Songs
-from deepcuts.artifacts.songs import with_song_columns
+from deepcuts.artifacts.songs import merged_names, with_song_columns
 from deepcuts.config import require
 from deepcuts.data.normalise import artist_key, ascii_key, numbers_of, title_key, versions_of
 from deepcuts.errors import InputError
@@ -229,6 +229,7 @@ def matched_plays(plays: Plays, matches: pl.DataFrame, library: Songs) -> Plays:
     each = np.diff(plays.events.start) if plays.events is not None else np.ones(counts.nnz, np.int64)
     times = plays.events.time if plays.events is not None else plays.first_played
     names = with_song_columns(plays.songs_table.with_columns(pl.Series("song_id", new)))
+    known = merged_names(library.table, names)
     unmatched = names.filter(~pl.col("song_id").is_in(library.table["song_id"].implode()))
     user, song = np.repeat(counts.row, each), np.repeat(counts.col, each)
     return Plays.from_pairs(
@@ -236,7 +237,7 @@ def matched_plays(plays: Plays, matches: pl.DataFrame, library: Songs) -> Plays:
         pl.Series("song_id", new, dtype=pl.String).gather(song.astype(np.int64)),
         np.ones(len(user), np.float32) if plays.events is not None else counts.data,
         first_played=times,
-        songs_table=pl.concat([library.table, unmatched], how="diagonal_relaxed"),
+        songs_table=pl.concat([known, unmatched], how="diagonal_relaxed"),
         settings={**plays.settings, "matched_to": library.fingerprint},
         keep_times=plays.events is not None,
     )

@@ -39,6 +39,7 @@ from deepcuts.evaluate.systems import WITH_INTERVALS, EvaluateSettings, Evaluati
 from deepcuts.evaluate.tally import Tally
 from deepcuts.kernels.native import default_threads, one_blas_thread
 from deepcuts.kernels.places import count_places, places_by_sorting
+from deepcuts.kernels.product import DistinctRows
 from deepcuts.progress import Bar, progress
 from deepcuts.store import refuse_to_replace
 
@@ -218,7 +219,8 @@ def shared_ranker(system: System, place: np.ndarray) -> Ranker:
 
 def cpu_ranker(system: System, place: np.ndarray, chunk: int) -> Ranker:
     """Rank in NumPy and C; each thread keeps one array of scores and uses it again, for fresh memory costs time."""
-    songs = system.song_vectors.T
+    distinct = DistinctRows(system.song_vectors)
+    songs = distinct.rows.T
     kind = np.result_type(system.user_vectors, songs)
     own = threading.local()
 
@@ -226,7 +228,7 @@ def cpu_ranker(system: System, place: np.ndarray, chunk: int) -> Ranker:
         if not hasattr(own, "scores"):
             own.scores = np.empty((chunk, songs.shape[1]), kind)
         with np.errstate(over="ignore", invalid="ignore"):  # such scores are refused below
-            scores = np.matmul(users, songs, out=own.scores[: len(users)])
+            scores = distinct.spread(np.matmul(users, songs, out=own.scores[: len(users)]))
         name = f"scores of {system.name!r}"
         counted = count_places(scores, wanted.indptr, wanted.indices, place, name=name, n_threads=1)
         return best_first(wanted, *counted), lambda n: scores[:n]

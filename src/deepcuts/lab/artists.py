@@ -17,18 +17,18 @@ import numpy as np
 import polars as pl
 from scipy.stats import spearmanr
 
-from deepcuts.artifacts import CLEAN, Factors, Features, Lineage, Plays, SongFactors, Split
+from deepcuts.artifacts import CLEAN, Factors, Features, Plays, SongFactors, Split
 from deepcuts.audio.table import features_of_table, read_numbers
 from deepcuts.config import require
 from deepcuts.data import LastfmSettings, SplitSettings, folds, read_lastfm
-from deepcuts.evaluate import EvaluateSettings, System, audit, evaluate, relevant_plays
+from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
 from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
 from deepcuts.factors import WmfSettings, fit, fit_sizes
 from deepcuts.predict import KernelSettings, LinearSettings, TreesSettings, fit_encoder, predict_songs
 from deepcuts.predict.stack import StackSettings
 from deepcuts.progress import progress
-from deepcuts.recommend import content_neighbours, content_space, posterior_tastes
 from deepcuts.store import write_file
+from deepcuts.trial.rivals import content_rivals
 from deepcuts.trial.rows import system_of, with_controls
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def one_fold(plays: Plays, split: Split, features: Features, seed: int) -> dict[
     best = timed("best", seconds, "stack", replace(BEST, seed=seed), joined, features, split)
     table, songs = with_controls(plays, split, alone, predicted, seed=seed)
     table.append(replace(system_of("best", joined, best, songs), note="Trees and kernel on several factorisations."))
-    others, fame = content_rows(learning, alone, features, split)
+    others, fame = content_rivals(learning, alone, features, split.test_songs)
     audit(split, plays, [alone, joined], {**predicted, "best": best}, [*table, *others], test_songs=songs)
     relevant = relevant_plays(plays, alone.users.users, songs)
     evaluation = evaluate([*table, *others], relevant, EvaluateSettings(n_bootstrap=2))
@@ -146,46 +146,6 @@ def timed(
     made = predict_songs(fit_encoder(kind, features, factors.songs, how), features, split.test_songs)
     seconds[name] = time.process_time() - began
     return made
-
-
-def content_rows(
-    learning: Plays, observed: Factors, features: Features, split: Split
-) -> tuple[list[System], np.ndarray]:
-    """Rows that need no factors of songs: neighbours, taste posterior, and one list by the fame that content foretells.
-
-    Returns:
-        the systems, and the foretold log listeners of the test artists [n_test].
-    """
-    known = features.songs.take(np.flatnonzero(learning.songs.find(features.songs.ids) >= 0))
-    learn, test = features.songs.positions(known.ids), features.songs.positions(split.test_songs.ids)
-    space = content_space(np.asarray(features.frames), learn)
-    played = learning.counts_of(observed.users.users, known)
-    lineage = Lineage(learned_from=learning.songs, protocol=CLEAN)
-    tastes = posterior_tastes(played, space[learn])
-    ones = np.ones((len(observed.users), 1))
-    fame = foretold_fame(learning, known.ids, features, learn, test)
-    neighbours = content_neighbours(played, space[learn], space[test])
-    return [
-        System("content_knn", neighbours, np.eye(len(test)), note="Mean likeness to the listener's own artists.",
-               lineage=lineage),
-        System("taste", tastes.vectors, space[test] - tastes.centre, lineage=lineage,
-               note="Posterior of each listener's taste in the space of the statistics."),
-        System("heard_fame", ones, fame[:, None], "control", lineage=lineage,
-               note="The same list for all: by the listeners that content alone foretells. A meter of leaks."),
-    ], fame  # fmt: skip
-
-
-def foretold_fame(
-    learning: Plays, ids: pl.Series, features: Features, learn: np.ndarray, test: np.ndarray
-) -> np.ndarray:
-    """Log listeners of the test artists, foretold from content by extra trees that saw the learning artists."""
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    listeners = np.bincount(learning.counts.indices, minlength=len(learning.songs))
-    target = np.log1p(listeners[learning.songs.positions(ids)])
-    trees = ExtraTreesRegressor(300, min_samples_leaf=5, max_features=0.5, random_state=0, n_jobs=-1)
-    rows = np.asarray(features.frames, dtype=np.float32)
-    return np.asarray(trees.fit(rows[learn], target).predict(rows[test]))
 
 
 def report(outcomes: Sequence[dict[str, Any]], bench: ArtistsBench) -> dict[str, Any]:

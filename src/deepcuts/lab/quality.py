@@ -9,10 +9,16 @@ from deepcuts.errors import InputError
 from deepcuts.lab.results import cell, comparisons_text, how
 from deepcuts.store import write_file
 
-ARTISTS, QUALITY = "artists.json", "quality.json"
+ARTISTS, PLANTED, QUALITY = "artists.json", "planted.json", "quality.json"
+PLANTED_ABOUT = (
+    "One split by artist, one training seed a network (the mean of networks has several). `paper` is one CNN of raw "
+    "targets; `cnns` the mean of several CNNs of unit targets, from other seeds; `best` mixes in "
+    "trees and a kernel on pooled log-mels, by a weight that validation songs choose; `direct_ears` is the same CNN "
+    "taught by the true latents themselves."
+)
 HEAD = """# Quality: what lifts recommendations of songs nobody has played
 
-Written by `deepcuts experiment quality` from `docs/results/artists.json`; not edited by hand.
+Written by `deepcuts experiment quality` from `docs/results/artists.json` and `planted.json`; not edited by hand.
 """
 
 
@@ -31,14 +37,34 @@ def write(results: Path, page: Path) -> None:
     if (results / QUALITY).exists():
         kept |= json.loads((results / QUALITY).read_text(encoding="utf-8"))
     kept["artists"] = artists["rows"]
+    planted = None
+    if (results / PLANTED).exists():
+        planted = json.loads((results / PLANTED).read_text(encoding="utf-8"))
+        kept |= {"planted": planted["rows"], "hearing": planted["hearing"]}
     write_file(results / QUALITY, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    write_file(page, page_text(artists))
+    write_file(page, page_text(artists, planted))
 
 
-def page_text(artists: Mapping[str, Any]) -> str:
+def page_text(artists: Mapping[str, Any], planted: Mapping[str, Any] | None = None) -> str:
     """The page."""
     head = f"{HEAD}\n## {artists['title']}\n\n{artists['about_text']}\n\n{how(artists)}\n"
-    return f"{head}{ladder(artists['rows'])}\n{comparisons_text(artists)}"
+    text = f"{head}{ladder(artists['rows'])}\n{comparisons_text(artists)}"
+    return text if planted is None else f"{text}\n{planted_text(planted)}"
+
+
+def planted_text(content: Mapping[str, Any]) -> str:
+    """The planted ladder: rows, comparisons, and what of each true latent is heard."""
+    head = f"## {content['title']}\n\n{PLANTED_ABOUT}\n\n{how(content)}\n"
+    return f"{head}{ladder(content['rows'])}\n{comparisons_text(content)}\n{hearing_text(content['hearing'])}"
+
+
+def hearing_text(heard: Mapping[str, Sequence[float]]) -> str:
+    """R² of each true latent by system."""
+    n = len(next(iter(heard.values())))
+    lines = ["### What is heard: R² of each true latent", "",
+             "| system | " + " | ".join(str(at + 1) for at in range(n)) + " |", "|---" * (n + 1) + "|"]  # fmt: skip
+    lines += [f"| {name} | " + " | ".join(f"{one:.2f}" for one in row) + " |" for name, row in heard.items()]
+    return "\n".join(lines) + "\n"
 
 
 def ladder(rows: Sequence[Mapping[str, Any]]) -> str:

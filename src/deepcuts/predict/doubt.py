@@ -1,4 +1,4 @@
-"""Tell when an encoder has learned nothing: a ranking by it looks like any other."""
+"""Tell when an encoder predicts no better than the mean; whether its rankings can be trusted, a trial tells."""
 
 import logging
 
@@ -20,7 +20,7 @@ def warn_if_useless(error: float, of_mean: float, advice: str = SMALL_DATA) -> N
     """
     if error >= HARDLY_BETTER * of_mean:
         logger.warning(
-            "error %.4f on songs not learned from, %.4f when predicting the mean of all songs: no better, so the "
-            "ranking is not to be trusted. %s",
+            "squared error %.4f on songs not learned from, %.4f when predicting the mean of all songs: no better. "
+            "Squared error says little of rankings: judge it by AUC on songs kept aside, with `deepcuts trial`. %s",
             *(error, of_mean, advice),
         )

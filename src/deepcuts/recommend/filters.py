@@ -21,6 +21,7 @@ class Filters:
         played: also songs that the listener has played.
         deeper: how strongly popular songs are held back: score - deeper · log(1 + listeners) · spread of the scores;
             0 leaves scores as they are.
+        genres: only songs of one of these; None for all.
     """
 
     artists: Sequence[str] | None = None
@@ -31,6 +32,7 @@ class Filters:
     exclude: Sequence[str] = ()
     played: bool = False
     deeper: float = 0.0
+    genres: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("per_artist", "per_album"):
@@ -44,6 +46,11 @@ def fits(table: pl.DataFrame, filters: Filters) -> np.ndarray:
     for column, wanted in (("artist", filters.artists), ("album", filters.albums)):
         if wanted is not None:
             may &= table[column].is_in(list(wanted)).fill_null(False).to_numpy()
+    if filters.genres is not None:
+        held = table["genre"].fill_null("").str.split("; ") if "genre" in table.columns else None
+        genres = set(filters.genres)
+        fitting = [bool(genres & set(one)) for one in held.to_list()] if held is not None else [False] * table.height
+        may &= np.array(fitting, dtype=bool)
     if filters.years is not None:
         year = table["year"].cast(pl.String).str.slice(0, 4).cast(pl.Int64, strict=False)
         may &= year.is_between(*filters.years).fill_null(False).to_numpy()

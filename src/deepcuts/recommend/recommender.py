@@ -112,7 +112,8 @@ class Recommender:
         surplus = self.alpha * np.log1p(np.abs(counts) / self.epsilon)
         return rows, surplus, counts > 0
 
-    def _history(self, user: int) -> dict[str, float]:
+    def history_of(self, user: int) -> dict[str, float]:
+        """Song id → plays of the user at a position, as the model holds them."""
         p = self.bundle.plays
         span = slice(p.indptr[user], p.indptr[user + 1])
         ids = self.bundle.songs.songs.ids.gather(p.indices[span].astype(np.int64)).to_list()
@@ -122,7 +123,7 @@ class Recommender:
         """Name, vector, history and method of a known user or of a history."""
         if isinstance(who, str):
             user = int(self.bundle.users.users.positions([who], where="model")[0])
-            name, history, vector = who, self._history(user), self.bundle.users.vectors[user].astype(np.float64)
+            name, history, vector = who, self.history_of(user), self.bundle.users.vectors[user].astype(np.float64)
         else:
             name, history = "you", dict(who)
             vector = self.fold_in(who)
@@ -212,6 +213,10 @@ class Recommender:
             pl.lit(method).alias("method"),
         )
 
+    def empty_list(self) -> pl.DataFrame:
+        """A list without songs, in the form of `recommend`."""
+        return self._rows("", np.zeros(0, np.int64), np.zeros(0), "none")
+
     def similar(self, song_id: str, k: int = 10, *, which: str = "both") -> pl.DataFrame:
         """The songs whose listeners would be the same: cosine of usage patterns.
 
@@ -286,7 +291,13 @@ class Recommender:
             raise SettingError("this model holds no encoder, so it hears no new songs. Make one with --encoder.")
         song = self.hear(Path(sound))
         same_space(self.bundle.lineage, song.lineage, what=("the model", "the encoder's prediction"))
-        return song, self._like(self._pattern(song.vectors[0]), k, "warm")
+        return song, self.like(song.vectors[0], k)
+
+    def like(self, vector: np.ndarray, k: int = 10, *, which: str = "warm") -> pl.DataFrame:
+        """The songs most like a new one, given its vector [n_factors]; as `similar`. Where nobody has played any song,
+        all are listed.
+        """
+        return self._like(self._pattern(vector), k, which if self.warm.any() else "both")
 
     def _pattern(self, vector: np.ndarray) -> np.ndarray:
         if self.by_sound:

@@ -20,8 +20,9 @@ import numpy as np
 from deepcuts.artifacts import Ranking, Vocabulary
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
+from deepcuts.kernels.product import DistinctRows
 from deepcuts.progress import progress
-from deepcuts.recommend.topk import MOST_SCORES, best_columns, empty_lists, tie_order
+from deepcuts.recommend.topk import MOST_SCORES, best_columns, empty_lists, scored, tie_order
 
 ZERO = 1e-6  # a usage pattern shorter than this part of the longest counts as zero
 
@@ -109,10 +110,11 @@ def similar_songs(
     never = np.flatnonzero(empty if listed is None else empty | ~listed.astype(bool))
     found, scores = empty_lists(len(wanted), settings.k)
     chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, 2 * len(songs))))
+    distinct = DistinctRows(space)
     with progress("compare songs", total=len(wanted), unit="song") as bar:
         for first in range(0, len(wanted), chunk):
             rows = wanted[first : first + chunk]
-            line = space[rows] @ space.T
+            line = scored(space[rows], distinct)
             line[np.arange(len(rows)), rows] = -np.inf
             line[:, never] = -np.inf
             line[empty[rows]] = -np.inf

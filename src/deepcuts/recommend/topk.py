@@ -17,6 +17,7 @@ from deepcuts.artifacts import Factors, Ranking, SongFactors, Vocabulary, derive
 from deepcuts.checks import check_finite, check_shape, did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import InputError
+from deepcuts.kernels.product import DistinctRows
 from deepcuts.progress import progress
 
 WHICH = ("cold", "warm", "both")
@@ -134,10 +135,11 @@ def recommend(
     codes = None if settings.per_artist is None else _artist_codes(artists, len(songs))
     found, scores = empty_lists(len(wanted), settings.k)
     chunk = max(1, min(settings.chunk, MOST_SCORES // max(1, len(songs))))
+    distinct = DistinctRows(song_factors)
     with progress("recommend", total=len(wanted), unit="user") as bar:
         for first in range(0, len(wanted), chunk):
             rows = wanted[first : first + chunk]
-            line = user_factors[rows] @ song_factors.T
+            line = scored(user_factors[rows], distinct)
             check_finite("scores", line)
             if settings.exclude_played and played is not None:
                 line[played[rows].nonzero()] = -np.inf
@@ -146,6 +148,13 @@ def recommend(
             bar.advance(len(rows))
     queries = users if user_ids is None else users.take(wanted)
     return Ranking(queries, songs, found, scores, settings=asdict(settings))
+
+
+def scored(rows: np.ndarray, songs: DistinctRows) -> np.ndarray:
+    """Scores [n, n_songs] of some vectors [n, d]: equal vectors and equal songs score equal."""
+    asked = DistinctRows(rows)
+    values = songs.spread(asked.rows @ songs.rows.T)
+    return values if asked.place is None else values[asked.place]
 
 
 def empty_lists(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepcuts.audio.workers import begin_worker
 from deepcuts.errors import ResourceError
 from deepcuts.progress import progress
 from deepcuts.store import explain_os_error, free_bytes, write_file
@@ -87,7 +88,7 @@ def is_whole(studio: Studio, name: str) -> bool:
 def spread(studio: Studio, batches: Sequence[list[tuple[int, str, np.ndarray]]], n_jobs: int) -> Iterator[int]:
     """Make batches in worker processes; gives the size of each as it is done."""
     # Spawned, not forked: a fork copies the locks of other libraries' threads and may hang.
-    pool = ProcessPoolExecutor(n_jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(n_jobs, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker)
     try:
         for future in as_completed([pool.submit(make_batch, studio, batch) for batch in batches]):
             yield future.result()

@@ -112,7 +112,8 @@ def _media_files(connection: sqlite3.Connection, tables: dict[str, list[str]]) -
         "title": ("title",), "artist": ("artist",), "album": ("album",), "album_artist": ("album_artist",),
         "genre": ("genre",), "track": ("track_number",), "disc": ("disc_number",), "year": ("year",),
         "duration": ("duration",), "mbid": ("mbz_recording_id", "mbz_track_id"), "tags": ("tags",),
-        "missing": ("missing",),
+        "missing": ("missing",), "artist_id": ("artist_id",), "album_artist_id": ("album_artist_id",),
+        "album_id": ("album_id",),
     }  # fmt: skip
     picked = ", ".join(f"{first_of(columns, *names, table='m')} AS {name}" for name, names in wanted.items())
     joined, root = "", "NULL"
@@ -151,7 +152,7 @@ def _scrobbles(connection: sqlite3.Connection, tables: dict[str, list[str]]) -> 
 def navidrome_library(path: Path) -> Songs:
     """The songs of a Navidrome database, under its ids; `file` is the whole path (library folder and path below it).
 
-    Files that Navidrome misses are left out.
+    Files that Navidrome misses are left out. artist_id, album_artist_id and album_id are its ids too.
 
     Raises:
         InputError: not a Navidrome database.
@@ -173,4 +174,11 @@ def _song_row(row: sqlite3.Row) -> dict[str, Any]:
     return {
         "song_id": str(row["id"]), **plain, "genre": genre or None, "duration": number_of(row["duration"]) or None,
         "file": _file(row), "mbid": mbid_of(row["mbid"]) or None, "isrc": isrc_of(tags.get("isrc")) or None,
+        **{name: text_of(row[name]) or None for name in ("artist_id", "album_artist_id", "album_id")},
     }  # fmt: skip
+
+
+def navidrome_users(path: Path) -> list[str]:
+    """The names of all users of a Navidrome database."""
+    with open_database(path, f"{path}") as connection:
+        return sorted(_users(connection, tables_of(connection)).values())

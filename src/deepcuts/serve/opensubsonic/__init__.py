@@ -1,0 +1,1 @@
+"""OpenSubsonic: what music players speak. Existing players then show recommendations with no plugin."""
