@@ -5,6 +5,7 @@ import pytest
 
 from deepcuts.config import make_settings, require
 from deepcuts.errors import SettingError
+from deepcuts.factors import WmfSettings
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,10 @@ def test_a_bad_file_is_refused(tmp_path: Path) -> None:
     bad.write_text("factors = 3\n")
     with pytest.raises(SettingError, match=r"written \[factors\]"):
         make_settings(Some, toml=bad, table="factors")
+
+
+def test_of_several_files_the_last_that_sets_a_key_counts(tmp_path):
+    (tmp_path / "a.toml").write_text("[factors]\nn_factors = 7\nalpha = 3.0\n")
+    (tmp_path / "b.toml").write_text("[factors]\nn_factors = 9\n")
+    made = make_settings(WmfSettings, toml=[tmp_path / "a.toml", tmp_path / "b.toml"], table="factors")
+    assert (made.n_factors, made.alpha) == (9, 3.0)

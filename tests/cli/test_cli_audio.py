@@ -9,6 +9,9 @@ import polars as pl
 import pytest
 import soundfile
 
+from deepcuts.artifacts import Features, SongFactors
+from deepcuts.predict import LinearSettings, fit_encoder
+
 SMALL = ("-j", "1", "--set=rate=8000", "--set=n_bands=24")
 
 
@@ -50,6 +53,21 @@ def test_only_new_files_are_heard_the_second_time(deepcuts, music, tmp_path) -> 
     told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *SMALL, "--json")
     found = json.loads(told.out)
     assert (found["songs"], found["reused"]) == (5, 4)  # the copy has the same bytes, so it is known too
+
+
+def test_new_sound_is_made_like_that_of_an_encoder(deepcuts, music, tmp_path) -> None:
+    words = ["audio", "logmel", music, "-o", tmp_path / "mel", *SMALL]
+    assert deepcuts(*words).code == 0
+    mel = Features.load(tmp_path / "mel")
+    factors = SongFactors(mel.songs, np.eye(len(mel.songs), 3, dtype=np.float32))
+    fit_encoder("linear", mel, factors, LinearSettings(ridge=1.0, validation=0.0)).save(tmp_path / "encoder")
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "like", "--like", tmp_path / "encoder")
+    assert told.code == 0, told.err
+    assert Features.load(tmp_path / "like").recipe == mel.recipe
+    told = deepcuts("audio", "mfcc", music, "-o", tmp_path / "x", "--like", tmp_path / "encoder")
+    assert (told.code, "Use: deepcuts audio logmel" in told.err) == (2, True)
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "x", "--like", tmp_path / "encoder", *SMALL)
+    assert (told.code, "Leave out --set" in told.err) == (2, True)
 
 
 def test_files_may_be_named_by_a_table(deepcuts, music, tmp_path) -> None:
