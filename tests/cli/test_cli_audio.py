@@ -101,3 +101,28 @@ def test_when_nothing_can_be_heard_nothing_is_written(deepcuts, tmp_path) -> Non
     assert told.code == 3
     assert "none of the 1 files gave features. The first: a.mp3: zero bytes" in told.err
     assert not (tmp_path / "mel").exists()
+
+
+def test_features_are_made_like_those_of_an_encoder(deepcuts, music, tmp_path, home) -> None:
+    """The encoder learned from log-mel of 24 bands at 8 kHz: `--like` says so, and nobody types it again."""
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", "-j", "1", "--like", home / "linear")
+    assert told.code == 0, told.err
+    found = json.loads(deepcuts("show", tmp_path / "mel").out)["settings"]
+    wanted = json.loads((home / "linear/meta.json").read_text())["settings"]["features"]
+    assert found == wanted
+    again = deepcuts("audio", "logmel", music, "-o", tmp_path / "again", "-j", "1", "--like", tmp_path / "mel")
+    assert (again.code, json.loads(deepcuts("show", tmp_path / "again").out)["settings"]) == (0, wanted)
+
+
+def test_settings_against_those_of_an_encoder_are_refused(deepcuts, music, tmp_path, home) -> None:
+    like = ("-j", "1", "--like", home / "linear")
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *like, "--set", "n_bands=17")
+    assert told.code == 2
+    assert "n_bands = 17, but --like" in told.err
+    told = deepcuts("audio", "mfcc", music, "-o", tmp_path / "mel", *like)
+    assert told.code == 2
+    assert "deepcuts audio logmel" in told.err
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", "-j", "1", "--like", home / "world/plays")
+    assert told.code == 4
+    assert "holds plays" in told.err
+    assert deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *like, "--set", "min_rate=500").code == 0
