@@ -9,9 +9,6 @@ import polars as pl
 import pytest
 import soundfile
 
-from deepcuts.artifacts import Features, SongFactors
-from deepcuts.predict import LinearSettings, fit_encoder
-
 SMALL = ("-j", "1", "--set=rate=8000", "--set=n_bands=24")
 
 
@@ -53,21 +50,6 @@ def test_only_new_files_are_heard_the_second_time(deepcuts, music, tmp_path) -> 
     told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *SMALL, "--json")
     found = json.loads(told.out)
     assert (found["songs"], found["reused"]) == (5, 4)  # the copy has the same bytes, so it is known too
-
-
-def test_new_sound_is_made_like_that_of_an_encoder(deepcuts, music, tmp_path) -> None:
-    words = ["audio", "logmel", music, "-o", tmp_path / "mel", *SMALL]
-    assert deepcuts(*words).code == 0
-    mel = Features.load(tmp_path / "mel")
-    factors = SongFactors(mel.songs, np.eye(len(mel.songs), 3, dtype=np.float32))
-    fit_encoder("linear", mel, factors, LinearSettings(ridge=1.0, validation=0.0)).save(tmp_path / "encoder")
-    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "like", "--like", tmp_path / "encoder")
-    assert told.code == 0, told.err
-    assert Features.load(tmp_path / "like").recipe == mel.recipe
-    told = deepcuts("audio", "mfcc", music, "-o", tmp_path / "x", "--like", tmp_path / "encoder")
-    assert (told.code, "Use: deepcuts audio logmel" in told.err) == (2, True)
-    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "x", "--like", tmp_path / "encoder", *SMALL)
-    assert (told.code, "Leave out --set" in told.err) == (2, True)
 
 
 def test_files_may_be_named_by_a_table(deepcuts, music, tmp_path) -> None:
@@ -119,3 +101,28 @@ def test_when_nothing_can_be_heard_nothing_is_written(deepcuts, tmp_path) -> Non
     assert told.code == 3
     assert "none of the 1 files gave features. The first: a.mp3: zero bytes" in told.err
     assert not (tmp_path / "mel").exists()
+
+
+def test_features_are_made_like_those_of_an_encoder(deepcuts, music, tmp_path, home) -> None:
+    """The encoder learned from log-mel of 24 bands at 8 kHz: `--like` says so, and nobody types it again."""
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", "-j", "1", "--like", home / "linear")
+    assert told.code == 0, told.err
+    found = json.loads(deepcuts("show", tmp_path / "mel").out)["settings"]
+    wanted = json.loads((home / "linear/meta.json").read_text())["settings"]["features"]
+    assert found == wanted
+    again = deepcuts("audio", "logmel", music, "-o", tmp_path / "again", "-j", "1", "--like", tmp_path / "mel")
+    assert (again.code, json.loads(deepcuts("show", tmp_path / "again").out)["settings"]) == (0, wanted)
+
+
+def test_settings_against_those_of_an_encoder_are_refused(deepcuts, music, tmp_path, home) -> None:
+    like = ("-j", "1", "--like", home / "linear")
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *like, "--set", "n_bands=17")
+    assert told.code == 2
+    assert "n_bands = 17, but --like" in told.err
+    told = deepcuts("audio", "mfcc", music, "-o", tmp_path / "mel", *like)
+    assert told.code == 2
+    assert "deepcuts audio logmel" in told.err
+    told = deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", "-j", "1", "--like", home / "world/plays")
+    assert told.code == 4
+    assert "holds plays" in told.err
+    assert deepcuts("audio", "logmel", music, "-o", tmp_path / "mel", *like, "--set", "min_rate=500").code == 0

@@ -22,8 +22,8 @@ import av
 import numpy as np
 import soundfile
 
-from deepcuts.audio.extents import MISSING_SHARE, Extent, extents_of, xing_frames
-from deepcuts.audio.ffmpeg import HONEST_CONTAINERS, Damage, mono_blocks, open_container, resampled
+from deepcuts.audio.extents import LEAST_ZEROS, MISSING_SHARE, Extent, extents_of, xing_frames, zeros_at_end
+from deepcuts.audio.ffmpeg import HEADERLESS, Damage, mono_blocks, open_container, resampled, stated_seconds
 from deepcuts.config import require
 from deepcuts.errors import InputError
 
@@ -33,9 +33,9 @@ MISSING_SECONDS = 0.5
 SAMPLES_AT_ONCE = 2**16  # at most in a block of a channel: few enough to stay in cache from step to step
 MOST_VALUES = 2**23  # at most in a block of all channels
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; others are damaged headers, and a second of sound would last for ever
-NEITHER = "neither libsndfile nor FFmpeg knows this format"
+NEITHER = "neither libsndfile nor FFmpeg can open it"
 
-REASONS = ("zero bytes", "not audio", "truncated", "silent", "too short", "not finite", "unreadable")
+REASONS = ("zero bytes", "not audio", "truncated", "silent", "too short", "too long", "not finite", "unreadable")
 
 
 class BadSound(InputError):
@@ -165,6 +165,8 @@ def _open(extent: Extent, block_seconds: float, min_rate: int, start: float) -> 
         try:
             facts, blocks = opener(extent, block_seconds, start)
         except BadSound as error:
+            if error.reason != "not audio":
+                raise
             refusals.append(error)
             continue
         if not min_rate <= facts.rate <= MAX_RATE:
@@ -267,13 +269,13 @@ def _open_ffmpeg(extent: Extent, block_seconds: float, start: float) -> tuple[So
             if first is None:
                 raise BadSound(path, "not audio", "no sound could be decoded")
             rate, channels = first.sample_rate, first.layout.nb_channels
-            seconds = None
-            if container.format.name in HONEST_CONTAINERS and audio.duration and audio.time_base:
-                seconds = float(audio.duration * audio.time_base)
-            elif container.format.name == "mp3" and extent.is_whole and (n_frames := xing_frames(path)):
+            seconds, name = stated_seconds(container), container.format.name
+            if name == "mp3" and (n_frames := xing_frames(path, extent.start)):
                 seconds = n_frames * (1152 if rate >= 32_000 else 576) / rate
     except (av.FFmpegError, EOFError, ValueError) as error:
         raise BadSound(path, "not audio", NEITHER) from error
+    if seconds is None and name in HEADERLESS and extent.end is None:
+        _refuse_zeros(path)
     facts = SoundFacts(rate, channels, seconds)
     blocks = _ffmpeg_blocks(extent, facts, _block_size(max(rate, 1), block_seconds))
     return facts, _after(blocks, round(start * rate))
@@ -282,9 +284,12 @@ def _open_ffmpeg(extent: Extent, block_seconds: float, start: float) -> tuple[So
 def _ffmpeg_blocks(extent: Extent, facts: SoundFacts, size: int) -> Iterator[np.ndarray]:
     """Mono blocks; a damaged packet is passed over, and too many of them are a truncated file."""
     n_read, damage = 0, Damage()
-    for block in mono_blocks(extent, facts.rate, size, damage, lambda channels: _mono(extent.path, channels)):
-        n_read += len(block)
-        yield block
+    try:
+        for block in mono_blocks(extent, facts.rate, size, damage, lambda channels: _mono(extent.path, channels)):
+            n_read += len(block)
+            yield block
+    except (ValueError, TypeError, IndexError) as error:
+        raise BadSound(extent.path, "unreadable", str(error)) from error
     if facts.seconds is not None:
         _refuse_missing(extent.path, n_read / facts.rate, facts.seconds)
     elif damage.is_much:
@@ -308,6 +313,12 @@ def _mono(path: Path, channels: Sequence[np.ndarray]) -> np.ndarray:
 def _refuse_missing(path: Path, found: float, stated: float) -> None:
     if stated - found > max(MISSING_SECONDS, MISSING_SHARE * stated):
         raise BadSound(path, "truncated", f"{found:.1f} s could be decoded, the header says {stated:.1f} s")
+
+
+def _refuse_zeros(path: Path) -> None:
+    n_zeros = zeros_at_end(path)
+    if n_zeros > max(LEAST_ZEROS, MISSING_SHARE * path.stat().st_size):
+        raise BadSound(path, "truncated", f"its last {n_zeros:,} bytes are zeros: the end is missing")
 
 
 def _at_most(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:

@@ -1,9 +1,9 @@
 """Where the sound lies in a file, and what its container says wrongly: decoders then see a file as it should be.
 
 Most files are one extent, the whole file, opened by name. Others are read through a view: a tag in front of a wav is
-skipped, chained Ogg streams are read one after another, and a wav or aiff whose header states no size, or that of an
-empty file, gets the size that is there. What is missing at the end of a file is said: libsndfile takes a wav without
-its end for a shorter one, and FFmpeg calls half an MP4 "invalid data".
+skipped, chained Ogg streams and joined files are read one after another, and a wav or aiff whose header states no
+size, or that of an empty file, gets the size that is there. What is missing at the end of a file is said: libsndfile
+takes a wav without its end for a shorter one, and FFmpeg calls half an MP4 "invalid data".
 """
 
 import io
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from deepcuts.audio.lengths import stated_bytes
+
 # Programs that cannot seek back write a placeholder near these; real files of 2 GiB end elsewhere.
 PLACEHOLDERS = ((0x7FFF_0000, 0x8000_1000), (0xFFFF_0000, 0xFFFF_FFFF))
 MISSING_SHARE = 0.02  # of the stated bytes: headers round, and some are a little too large
@@ -20,6 +22,11 @@ BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"meta",
          b"styp", b"emsg", b"pdin", b"ssix", b"prft")  # fmt: skip
 BEHIND_ID3 = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"caff", b"riff")
 FIRST_PAGE, LAST_PAGE = 2, 4  # flags of an Ogg page
+# How a sound file begins that stands behind an MP3 or FLAC, neither of which says where it ends: marker, its place.
+BEGINNINGS = ((b"fLaC\0\0\0\x22", 0), (b"OggS\0\2", 0), (b"WAVEfmt ", 8))
+TAGGED_MP3 = ((b"ID3\3\0\0", 0), (b"ID3\4\0\0", 0))  # behind a FLAC; in an MP3 they are no beginning to FFmpeg
+PIECE = 1 << 20  # bytes searched at a time
+LEAST_ZEROS = 4096  # bytes at the end of a compressed file that are no accident
 
 
 @dataclass(frozen=True)
@@ -96,22 +103,88 @@ def extents_of(path: Path, head: bytes) -> tuple[list[Extent], str]:
         path: the file.
         head: its first bytes, at least 16.
     """
-    size, start = path.stat().st_size, 0
+    return _parts(path, 0, path.stat().st_size, head)
+
+
+Parts = tuple[list[Extent], str]
+
+
+def _parts(path: Path, start: int, size: int, head: bytes) -> Parts:
+    """`extents_of` from some byte on."""
     if head[:3] == b"ID3" and len(head) >= 10:
-        start = id3_length(head)
-        behind = _bytes(path, start, 16)
+        behind = _bytes(path, start + id3_length(head), 16)
         if not behind.startswith(BEHIND_ID3):
-            return [Extent(path)], ""
-        head = behind
+            return _until_next(path, start, size, start + id3_length(head))
+        start, head = start + id3_length(head), behind
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return _chunked(path, start, size, b"data", "little")
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _chunked(path, start, size, b"SSND", "big")
     if head[4:8] == b"ftyp":
-        return [Extent(path, start)], _box_cut(path, size)
+        return _boxed(path, start, size)
     if head[:4] == b"OggS":
         return _ogg(path, start, size)
-    return [Extent(path, start)], ""
+    if head[:4] == b"fLaC" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+        return _until_next(path, start, size, start)
+    stated = stated_bytes(path, start, head)
+    return [Extent(path, start)], "" if stated is None else _lacks(stated[1], size - stated[0])
+
+
+def _lacks(length: int, there: int) -> str:
+    """Why a stated length cannot be that of a whole file; "" when it can."""
+    missing = length - there
+    return f"the header says {length} bytes of sound, {missing} are missing" if missing > MISSING_SHARE * length else ""
+
+
+def _joined(first: Extent, then: int, size: int) -> Parts:
+    """An extent that ends where another file begins, and the parts of that."""
+    more, cut = _parts(first.path, then, size, _bytes(first.path, then, 16))
+    return [Extent(first.path, first.start, then, first.patches), *more], cut
+
+
+def _until_next(path: Path, start: int, size: int, begin: int) -> Parts:
+    """A stream without an end of its own: to where another file begins, or to the end."""
+    flac = _bytes(path, begin, 4) == b"fLaC"
+    then = _next_beginning(path, begin + 4, (*BEGINNINGS, *TAGGED_MP3) if flac else BEGINNINGS)
+    return ([Extent(path, start)], "") if then is None else _joined(Extent(path, start), then, size)
+
+
+def _next_beginning(path: Path, at: int, beginnings: tuple[tuple[bytes, int], ...]) -> int | None:
+    """The first place from `at` on where another sound file begins."""
+    longest = max(len(marker) for marker, _ in beginnings)
+    with path.open("rb") as file:
+        file.seek(at)
+        held = b""
+        while piece := file.read(PIECE):
+            held += piece
+            found = [at + where - before for marker, before in beginnings if (where := held.find(marker)) >= 0]
+            if found and _is_sound(path, min(found)):
+                return min(found)
+            at += max(len(held) - longest, 0)
+            held = held[-longest:]
+    return None
+
+
+def _is_sound(path: Path, at: int) -> bool:
+    """Whether sound begins at a place where its marker stands: behind an ID3 tag there must be a frame of an MP3."""
+    head = _bytes(path, at, 10)
+    if head[:3] != b"ID3":
+        return True
+    behind = _bytes(path, at + id3_length(head), 2)
+    return behind[:1] == b"\xff" and behind[1:] >= b"\xe0"
+
+
+def zeros_at_end(path: Path) -> int:
+    """Bytes of zero at the end of a file: room that a download reserved and never filled."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for end in range(size, 0, -PIECE):
+            begin = max(end - PIECE, 0)
+            file.seek(begin)
+            kept = len(file.read(end - begin).rstrip(b"\0"))
+            if kept:
+                return size - begin - kept
+    return size
 
 
 def id3_length(tag: bytes) -> int:
@@ -129,9 +202,7 @@ def _bytes(path: Path, start: int, n: int) -> bytes:
 # ---- WAV and AIFF: chunks of name, length (4 bytes each) and content, padded to even ----
 
 
-def _chunked(
-    path: Path, start: int, size: int, wanted: bytes, order: Literal["little", "big"]
-) -> tuple[list[Extent], str]:
+def _chunked(path: Path, start: int, size: int, wanted: bytes, order: Literal["little", "big"]) -> Parts:
     for at, name, length in _chunks(path, start, size, order):
         if name != wanted:
             continue
@@ -139,11 +210,23 @@ def _chunked(
         missing = length - there
         if _says_nothing(length, there) or _is_stub(path, at, length, size, order):
             return [Extent(path, start, None, ((at - 4 - start, _number(there, order)),))], ""
-        if missing > MISSING_SHARE * length:
-            return [Extent(path, start)], f"the header says {length} bytes of sound, {missing} are missing"
+        if cut := _lacks(length, there):
+            return [Extent(path, start)], cut
         patch = ((at - 4 - start, _number(there, order)),) if missing > 0 else ()
-        return [Extent(path, start, None, patch)], ""
+        whole = Extent(path, start, None, patch)
+        then = _file_behind(path, at + length, size, order)
+        return ([whole], "") if then is None else _joined(whole, then, size)
     return [Extent(path, start)], ""
+
+
+def _file_behind(path: Path, at: int, size: int, order: Literal["little", "big"]) -> int | None:
+    """Where a second file begins among the chunks from `at` on."""
+    for place, name, _ in _chunks(path, at + at % 2 - 12, size, order):
+        if name in (b"RIFF", b"FORM") and _bytes(path, place, 4) in (b"WAVE", b"AIFF", b"AIFC"):
+            return place - 8
+        if name in (b"fLaC", b"OggS") or (name[:3] == b"ID3" and _is_sound(path, place - 8)):
+            return place - 8
+    return None
 
 
 def _number(value: int, order: Literal["little", "big"]) -> bytes:
@@ -179,28 +262,30 @@ def _chunks(path: Path, start: int, size: int, order: Literal["little", "big"]) 
 # ---- MP4: boxes of length (4 bytes, or 1 then 8 more), name and content; 0 means to the end of the file ----
 
 
-def _box_cut(path: Path, size: int) -> str:
+def _boxed(path: Path, start: int, size: int) -> Parts:
+    whole, at = Extent(path, start), start
     with path.open("rb") as file:
-        at = 0
         while at + 8 <= size:
             file.seek(at)
             length, name = int.from_bytes(file.read(4), "big"), file.read(4)
+            if name == b"ftyp" and at > start:
+                return _joined(whole, at, size)
             if name not in BOXES:
-                return ""  # what taggers and mail programs leave behind the last box
+                return [whole], ""  # what taggers and mail programs leave behind the last box
             if length == 1:
                 length = int.from_bytes(file.read(8), "big")
             if length < 8:
-                return ""  # 0 reaches to the end of the file; others are no boxes: let the decoder judge
+                return [whole], ""  # 0 reaches to the end of the file; others are no boxes: let the decoder judge
             at += length
             if at > size:
-                return f"its {name.decode('latin-1')} box lacks {at - size} bytes"
-    return ""
+                return [whole], f"its {name.decode('latin-1')} box lacks {at - size} bytes"
+    return [whole], ""
 
 
 # ---- Ogg: pages; streams may follow one another in a chain ----
 
 
-def _ogg(path: Path, start: int, size: int) -> tuple[list[Extent], str]:
+def _ogg(path: Path, start: int, size: int) -> Parts:
     """One extent for each stream of a chain. The last page must say that it is the last, and be whole."""
     begins, flags, end, before = [start], LAST_PAGE, start, FIRST_PAGE
     with path.open("rb") as file:
@@ -235,13 +320,13 @@ def _pages(file: io.BufferedReader, at: int, size: int) -> Iterator[tuple[int, i
         yield at, 0, 27
 
 
-def xing_frames(path: Path) -> int | None:
+def xing_frames(path: Path, start: int = 0) -> int | None:
     """How many frames the length header (Xing or Info) of an MP3 counts; None when there is none.
 
     It stands inside the first frame, behind an ID3v2 tag that may hold a cover picture of megabytes.
     """
-    tag = _bytes(path, 0, 10)
-    frame = _bytes(path, id3_length(tag) if tag[:3] == b"ID3" and len(tag) == 10 else 0, 300)
+    tag = _bytes(path, start, 10)
+    frame = _bytes(path, start + (id3_length(tag) if tag[:3] == b"ID3" and len(tag) == 10 else 0), 300)
     for name in (b"Xing", b"Info"):
         found = frame.find(name)
         if found >= 0 and len(frame) >= found + 12 and frame[found + 7] & 1:

@@ -29,6 +29,7 @@ from deepcuts.artifacts.vocabulary import read_parquet
 from deepcuts.audio.makers import find_maker, recipe_settings
 from deepcuts.audio.shards import Known, Outcome, Place, Shelf, by_place, read_shard
 from deepcuts.audio.sources import Plan, plan_files
+from deepcuts.audio.spool import copy_rows
 from deepcuts.audio.workers import Job, hear_files
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.kernels.native import n_cores
@@ -137,9 +138,8 @@ def extract(
     shelf = Shelf(out.with_name(f".{out.name}.work"), recipe.recipe)
     for content_hash, held in _known_of(out, old).items():
         shelf.known.setdefault(content_hash, held)
-    outcomes, spent = _hear_plan(
-        plan, Job(kind, settings, frozenset(shelf.known)), shelf, 0 if jobs == 1 and not isolated else jobs
-    )
+    job = Job(kind, settings, frozenset(shelf.known), shelf.folder, recipe.recipe)
+    outcomes, spent = _hear_plan(plan, job, shelf, 0 if jobs == 1 and not isolated else jobs)
     report = _report(plan, outcomes, spent)
     if report.n_songs == 0:
         first = report.quarantine.row(0, named=True)
@@ -212,12 +212,14 @@ def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[li
         written = monotonic()
         for place, result in hear_files(paths, job, n_jobs):
             outcome = result.outcome
-            if result.frames is None:
+            if result.is_known:
                 outcome = shelf.known[outcome.content_hash][0]
                 spent.n_reused += 1
                 bar.skip(1)
             else:
-                if outcome.lasting:
+                if result.path is not None:
+                    shelf.take(outcome, result.path)
+                elif outcome.lasting and result.frames is not None:
                     shelf.add(outcome, result.frames)
                 spent.seconds_heard += outcome.seconds
                 spent.cpu_seconds += result.cpu_seconds
@@ -308,11 +310,15 @@ def _write_frames(path: Path, files: pl.DataFrame, known: Known, n_channels: int
         np.lib.format.write_array_header_1_0(file, {**header, "shape": (int(ends[-1]), n_channels)})
         origin = file.tell()
         for shard, entries in groups.items():
-            held = _frames_of(shard, old)
+            spooled = shard is not None and shard.suffix == ".npy"
+            held = None if spooled else _frames_of(shard, old)
             for entry in entries:
                 outcome, place = known[files["content_hash"][entry]]
                 file.seek(origin + (int(ends[entry]) - outcome.n_frames) * n_channels * 2)
-                file.write(np.ascontiguousarray(held[place.start : place.start + outcome.n_frames]).data)
+                if held is None and shard is not None:
+                    copy_rows(shard, place.start, outcome.n_frames, file)
+                elif held is not None:
+                    file.write(np.ascontiguousarray(held[place.start : place.start + outcome.n_frames]).data)
                 bar.advance()
 
 

@@ -12,7 +12,10 @@ import soxr
 from deepcuts.audio.extents import MISSING_SHARE, Extent
 
 # Containers that know how long they are. The others (raw aac, mp3) only guess from the bit rate.
-HONEST_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "asf", "matroska,webm", "ogg", "flac", "wv", "ape", "aiff", "caf")
+HONEST_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "asf", "matroska,webm", "ogg", "flac", "wv", "ape", "aiff", "caf",
+                     "tta", "tak", "mpc", "mpc8", "dsf")  # fmt: skip
+# Streams of packets without any header: what is missing at their end cannot be told from a length.
+HEADERLESS = ("mp3", "aac", "ac3", "eac3", "dts")
 Shape = tuple[str, int, int]  # format, rate, channels
 Mono = Callable[[list[np.ndarray]], np.ndarray]  # channels [n_samples each] → their mean
 
@@ -28,6 +31,21 @@ def open_container(extent: Extent) -> Any:
     if extent.is_whole and _is_utf8(name):
         return av.open(name, metadata_errors="replace")
     return av.open(extent.open(), metadata_errors="replace")
+
+
+def stated_seconds(container: Any) -> float | None:
+    """The length of its sound that a container knows; None when it knows none, or only guesses."""
+    audio = container.streams.audio[0]
+    if container.format.name not in HONEST_CONTAINERS:
+        return None
+    if audio.duration and audio.time_base:
+        return float(audio.duration * audio.time_base)
+    tag = audio.metadata.get("DURATION", "").split(":")  # of a Matroska stream, as 00:03:20.5
+    try:
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(tag)))
+    except ValueError:  # there is none
+        alone = len(container.streams) == 1 and container.duration
+        return container.duration / av.time_base if alone else None
 
 
 def _is_utf8(name: str) -> bool:

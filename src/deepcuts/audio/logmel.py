@@ -10,7 +10,7 @@ Levels are kept: a quiet song has small values. Source: van den Oord et al. 2013
 Dieleman & Schrauwen, ICASSP 2014 (the compression).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from deepcuts.audio.decode import MIN_RATE, BadSound, SoundFacts, open_sound, open_stream, probe
+from deepcuts.audio.decode import MIN_RATE, BadSound, SoundFacts, open_sound, open_stream
 from deepcuts.config import require
 from deepcuts.errors import SettingError
 
@@ -30,6 +30,10 @@ BANDS_AT_ONCE = 16  # in one product of spectra and filters: a vector register o
 # threads in the way of other workers.
 ONE_THREAD = 2**18
 SILENT_BELOW = 1e-4  # peak; -80 dB of full scale
+MAX_HOURS = 12.0  # of a file that is heard whole
+
+# Blocks of frames [n, n_channels]; at their end the seconds of sound they are made of, and the facts of the file.
+FrameStream = Generator[np.ndarray, None, tuple[float, SoundFacts]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class LogMelSettings:
         max_seconds: take no more than this of each file; none takes all. The paper's clips are 29 s.
         clip: where a shorter clip is taken: "start" or "middle".
         min_rate: files of a lower rate are set aside, Hz: their headers are damaged.
+        max_hours: longer files are set aside, unless max_seconds takes a part of them.
     """
 
     rate: int = 22_050
@@ -61,6 +66,7 @@ class LogMelSettings:
     max_seconds: float | None = None
     clip: str = "start"
     min_rate: int = MIN_RATE
+    max_hours: float = MAX_HOURS
 
     def __post_init__(self) -> None:
         require(1000 <= self.rate <= 400_000, "rate", self.rate, "1000 to 400000 Hz")
@@ -75,6 +81,8 @@ class LogMelSettings:
         enough = self.max_seconds is None or self.max_seconds >= self.min_seconds
         require(enough, "max_seconds", self.max_seconds, "at least min_seconds, or none")
         require(self.clip in ("start", "middle"), "clip", self.clip, "'start' or 'middle'")
+        require(self.min_rate >= 1, "min_rate", self.min_rate, "Hz, at least 1")
+        require(self.max_hours > 0, "max_hours", self.max_hours, "hours, > 0")
 
     @property
     def top_hz(self) -> float:
@@ -241,29 +249,68 @@ def mel_spectrogram_slowly(samples: np.ndarray, settings: LogMelSettings) -> np.
 
 
 def hear_logmel(path: Path | str, settings: LogMelSettings) -> tuple[np.ndarray, float, SoundFacts]:
-    """Log-mel frames of a sound file, streamed: memory is that of the frames and a few seconds of sound.
+    """Log-mel frames of a sound file, all at once.
+
+    Args:
+        path: a sound file of any format.
+        settings: see `LogMelSettings`.
+    Returns:
+        float32 [n_frames, n_bands], the seconds of sound they are made of, and the facts of the file.
+    Raises:
+        BadSound: as for `stream_logmel`.
+    """
+    return gather(stream_logmel(path, settings))
+
+
+def gather(stream: FrameStream) -> tuple[np.ndarray, float, SoundFacts]:
+    """All frames of a stream, and what it returns at its end."""
+    parts = []
+    while True:
+        try:
+            parts.append(next(stream))
+        except StopIteration as end:
+            seconds, facts = end.value
+            return np.concatenate(parts), seconds, facts
+
+
+def stream_logmel(path: Path | str, settings: LogMelSettings) -> FrameStream:
+    """Log-mel frames of a sound file by blocks: memory is that of a few seconds of sound, however long the file.
 
     Args:
         path: a sound file of any format.
         settings: see `LogMelSettings`; with clip="middle" the middle of the length in the file's header is taken,
             and a file without one is decoded twice.
+    Yields:
+        float32 [n_frames of the block, n_bands].
     Returns:
-        float32 [n_frames, n_bands], the seconds of sound they are made of, and the facts of the file.
+        the seconds of sound, and the facts of the file.
     Raises:
-        BadSound: unreadable, silent (peak of the averaged channels under -80 dB of full scale) or too short.
+        BadSound: unreadable, longer than max_hours, silent (peak of the averaged channels under -80 dB of full scale)
+            or too short; the last two at the end.
     """
-    listened = _Listened()
     start = _clip_start(path, settings)
     facts, blocks = open_stream(
         path, settings.rate, start=start, seconds=settings.max_seconds, min_rate=settings.min_rate
     )
-    parts = [compress(mel, settings) for mel in mel_blocks(listened.through(blocks), settings)]
+    longest = np.inf if settings.max_seconds is not None else settings.max_hours * 3600
+    if facts.seconds is not None and facts.seconds > longest:
+        raise _too_long(path, f"the header says {facts.seconds / 3600:,.1f} hours", settings)
+    listened = _Listened()
+    for mel in mel_blocks(listened.through(blocks), settings):
+        yield compress(mel, settings)
+        if listened.n > longest * settings.rate:
+            raise _too_long(path, "the sound goes on", settings)
     seconds = listened.n / settings.rate
     if seconds < settings.min_seconds:
         raise BadSound(path, "too short", f"{seconds:.2f} s, at least {settings.min_seconds:g} s are needed")
     if listened.peak < SILENT_BELOW:
         raise BadSound(path, "silent", f"the averaged channels never pass {SILENT_BELOW:g} of full scale (-80 dB)")
-    return np.concatenate(parts), seconds, facts
+    return seconds, facts
+
+
+def _too_long(path: Path | str, found: str, settings: LogMelSettings) -> BadSound:
+    detail = f"{found}, at most {settings.max_hours:g} hours are heard (max_hours); max_seconds would take a part"
+    return BadSound(path, "too long", detail)
 
 
 class _Listened:
@@ -283,8 +330,8 @@ class _Listened:
 def _clip_start(path: Path | str, settings: LogMelSettings) -> float:
     if settings.max_seconds is None or settings.clip == "start":
         return 0.0
-    facts = probe(path)
+    facts, blocks = open_sound(path, min_rate=settings.min_rate)
     seconds = facts.seconds
     if seconds is None:
-        seconds = sum(len(block) for block in open_sound(path)[1]) / facts.rate
+        seconds = sum(len(block) for block in blocks) / facts.rate
     return max(0.0, (seconds - settings.max_seconds) / 2)

@@ -9,8 +9,8 @@ import numpy as np
 
 from deepcuts.audio.decode import SoundFacts
 from deepcuts.audio.echonest import EchonestSettings, hear_echonest
-from deepcuts.audio.logmel import LogMelSettings, hear_logmel
-from deepcuts.audio.mfcc import MfccSettings, hear_mfcc
+from deepcuts.audio.logmel import FrameStream, LogMelSettings, hear_logmel, stream_logmel
+from deepcuts.audio.mfcc import MfccSettings, hear_mfcc, stream_mfcc
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import SettingError
 
@@ -25,7 +25,7 @@ SOUND_SUFFIXES = (
 # fmt: on
 # Changes whenever the same file and settings would give other frames, so that old results are not reused.
 RECIPE_VERSION = 2
-LIMITS = ("min_rate",)  # settings that decide which files are taken, and not what is made of them
+LIMITS = ("min_rate", "max_hours")  # settings that refuse files, and change no frame of the others
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class FeatureMaker:
         suffixes: of the files it takes from a folder, lower case.
         hear: (path, settings) → float32 frames [n_frames, n_channels], seconds of sound, facts of the file;
             raises BadSound for a file that gives none.
+        stream: the same frames by blocks, for sounds of any length; None: `hear` gives them at once.
     """
 
     settings: type
     suffixes: tuple[str, ...]
     hear: Callable[[Path, Any], tuple[np.ndarray, float, SoundFacts]]
+    stream: Callable[[Path, Any], FrameStream] | None = None
 
     def frames(self, path: Path | str, settings: Any) -> np.ndarray:
         """Frames of one file, float32 [n_frames, n_channels]."""
@@ -49,8 +51,8 @@ class FeatureMaker:
 
 
 FEATURES: dict[str, FeatureMaker] = {
-    "logmel": FeatureMaker(LogMelSettings, SOUND_SUFFIXES, hear_logmel),
-    "mfcc": FeatureMaker(MfccSettings, SOUND_SUFFIXES, hear_mfcc),
+    "logmel": FeatureMaker(LogMelSettings, SOUND_SUFFIXES, hear_logmel, stream_logmel),
+    "mfcc": FeatureMaker(MfccSettings, SOUND_SUFFIXES, hear_mfcc, stream_mfcc),
     "echonest": FeatureMaker(EchonestSettings, (".h5", ".hdf5"), hear_echonest),
 }
 
@@ -67,8 +69,10 @@ def find_maker(kind: str) -> FeatureMaker:
 
 
 def recipe_settings(settings: Any) -> Mapping[str, Any]:
-    """The settings as features record them: with the frame rate (Hz), the channels and the version of the recipe, and
-    without limits, which change no frame.
+    """The settings as features record them: with the frame rate (Hz), the channels and the version of the recipe.
+
+    Limits are left out: features made with others may be mixed.
     """
     told = {"frame_rate": settings.frame_rate, "n_channels": settings.n_channels, "recipe_version": RECIPE_VERSION}
-    return {name: value for name, value in {**asdict(settings), **told}.items() if name not in LIMITS}
+    own = {name: value for name, value in asdict(settings).items() if name not in LIMITS}
+    return {**own, **told}

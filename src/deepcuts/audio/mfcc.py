@@ -5,20 +5,24 @@ band, orthonormal cosine transform, C0 kept). No padding: a frame begins at ever
 """
 
 import math
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from scipy.fft import dct
 
-from deepcuts.audio.decode import BadSound, SoundFacts
-from deepcuts.audio.logmel import LogMelSettings, hear_logmel, mel_spectrogram
+from deepcuts.audio.decode import MIN_RATE, BadSound, SoundFacts
+from deepcuts.audio.logmel import MAX_HOURS, FrameStream, LogMelSettings, gather, mel_spectrogram, stream_logmel
 from deepcuts.config import require
 from deepcuts.errors import InputError
 
 QUIETEST = 1e-10  # power that digital silence is given: -100 dB
 # So little that log(1 + C mel) is a straight line: `hear_logmel` then gives energies, to the last digits of float32.
 NO_COMPRESSION = 1e-6
+FRAMES_AT_ONCE = 2**15  # transformed at a time: twelve minutes at the default settings
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class MfccSettings:
         min_seconds: shorter songs are set aside.
         max_seconds: take no more than this of each file; none takes all. The paper's clips are 29 s.
         clip: where a shorter clip is taken: "start" or "middle".
+        min_rate: files of a lower rate are set aside, Hz.
+        max_hours: longer files are set aside, unless max_seconds takes a part of them.
     """
 
     rate: int = 22050
@@ -50,6 +56,8 @@ class MfccSettings:
     min_seconds: float = 3.0
     max_seconds: float | None = None
     clip: str = "start"
+    min_rate: int = MIN_RATE
+    max_hours: float = MAX_HOURS
 
     def __post_init__(self) -> None:
         require(1 <= self.n_mfcc <= self.n_bands, "n_mfcc", self.n_mfcc, f"1 to n_bands = {self.n_bands}")
@@ -70,6 +78,8 @@ class MfccSettings:
             min_seconds=self.min_seconds,
             max_seconds=self.max_seconds,
             clip=self.clip,
+            min_rate=self.min_rate,
+            max_hours=self.max_hours,
         )
 
     @property
@@ -98,24 +108,65 @@ def mfcc_frames(samples: np.ndarray, settings: MfccSettings = MfccSettings()) ->
 
 
 def hear_mfcc(path: Path | str, settings: MfccSettings) -> tuple[np.ndarray, float, SoundFacts]:
-    """MFCC frames of a sound file, streamed.
+    """MFCC frames of a sound file, all at once.
 
     Returns:
         float32 [n_frames, n_channels], the seconds of sound they are made of, and the facts of the file.
     Raises:
-        BadSound: unreadable, silent or too short.
+        BadSound: unreadable, silent, too short or too long.
     """
-    squeezed, seconds, facts = hear_logmel(path, settings.mel_settings())
-    mel = np.expm1(squeezed) / np.float32(NO_COMPRESSION)
-    try:
-        return with_differences(mel, settings), seconds, facts
-    except InputError as error:
-        raise BadSound(path, "too short", str(error)) from error
+    return gather(stream_mfcc(path, settings))
 
 
-def with_differences(mel: np.ndarray, settings: MfccSettings) -> np.ndarray:
-    """MFCC frames [n_frames, n_channels] of a mel spectrogram [n_frames, n_bands]."""
-    coefficients = mfcc(mel, settings.n_mfcc, settings.top_db)
+def stream_mfcc(path: Path | str, settings: MfccSettings) -> FrameStream:
+    """MFCC frames by blocks of `FRAMES_AT_ONCE`.
+
+    The floor hangs on the loudest band of the whole clip, so the spectrogram is kept until the end: in memory up to
+    16 MB, then in a temporary file.
+
+    Yields:
+        float32 [n_frames of the block, n_channels].
+    Returns:
+        the seconds of sound, and the facts of the file.
+    Raises:
+        BadSound: unreadable, silent, too short or too long.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=2**24) as held:
+        n_frames, loudest, (seconds, facts) = _keep_mel(path, settings, held)
+        try:
+            for mel, inside in _with_neighbours(held, n_frames, settings):
+                yield with_differences(mel, settings, loudest)[inside]
+        except InputError as error:
+            raise BadSound(path, "too short", str(error)) from error
+    return seconds, facts
+
+
+def _keep_mel(path: Path | str, settings: MfccSettings, held: IO[bytes]) -> tuple[int, float, tuple[float, SoundFacts]]:
+    """Write the mel spectrogram to a file; the number of its frames, its largest value, and what the stream returns."""
+    stream, n_frames, loudest = stream_logmel(path, settings.mel_settings()), 0, 0.0
+    while True:
+        try:
+            mel = np.expm1(next(stream)) / np.float32(NO_COMPRESSION)
+        except StopIteration as end:
+            return n_frames, loudest, end.value
+        held.write(mel.tobytes())
+        n_frames, loudest = n_frames + len(mel), max(loudest, float(mel.max()))
+
+
+def _with_neighbours(held: IO[bytes], n_frames: int, settings: MfccSettings) -> Iterator[tuple[np.ndarray, slice]]:
+    """Blocks of a kept spectrogram with the frames beside them that differences need, and where the block lies."""
+    around = 0 if settings.differences == "none" else settings.width
+    for first in range(0, n_frames, FRAMES_AT_ONCE):
+        last = min(first + FRAMES_AT_ONCE, n_frames)
+        begin, end = max(first - around, 0), min(last + around, n_frames)
+        held.seek(begin * settings.n_bands * 4)
+        mel = np.frombuffer(held.read((end - begin) * settings.n_bands * 4), np.float32)
+        yield mel.reshape(-1, settings.n_bands), slice(first - begin, last - begin)
+
+
+def with_differences(mel: np.ndarray, settings: MfccSettings, loudest: float | None = None) -> np.ndarray:
+    """MFCC frames [n_frames, n_channels] of a mel spectrogram [n_frames, n_bands]; `loudest` as for `mfcc`."""
+    coefficients = mfcc(mel, settings.n_mfcc, settings.top_db, loudest)
     if settings.differences == "none":
         return coefficients
     if settings.differences == "simple":
@@ -127,7 +178,12 @@ def with_differences(mel: np.ndarray, settings: MfccSettings) -> np.ndarray:
     return np.concatenate([coefficients, first, second], axis=1)
 
 
-def mfcc(mel: np.ndarray, n_mfcc: int = MfccSettings.n_mfcc, top_db: float | None = MfccSettings.top_db) -> np.ndarray:
+def mfcc(
+    mel: np.ndarray,
+    n_mfcc: int = MfccSettings.n_mfcc,
+    top_db: float | None = MfccSettings.top_db,
+    loudest: float | None = None,
+) -> np.ndarray:
     """Cosine transform of the mel bands in decibels.
 
         c = DCT-II(10 log10 max(mel, 1e-10, loudest · 10^(-top_db/10))), orthonormal
@@ -135,13 +191,15 @@ def mfcc(mel: np.ndarray, n_mfcc: int = MfccSettings.n_mfcc, top_db: float | Non
     Args:
         mel: power in each band [n_frames, n_bands], ≥ 0.
         top_db: distance of the floor below the loudest value of `mel`, in dB; None for none.
+        loudest: value of the clip that `mel` is a part of; None takes that of `mel`.
     Returns:
         c [n_frames, n_mfcc] float32, C0 first.
     Source: Davis & Mermelstein 1980; conventions of librosa.feature.mfcc.
     """
     decibels = 10 * np.log10(np.maximum(mel, np.float32(QUIETEST)))
     if top_db is not None and decibels.size:
-        decibels = np.maximum(decibels, decibels.max() - np.float32(top_db))
+        peak = decibels.max() if loudest is None else 10 * np.log10(np.maximum(np.float32(loudest), QUIETEST))
+        decibels = np.maximum(decibels, np.float32(peak) - np.float32(top_db))
     return dct(decibels, type=2, norm="ortho", axis=1)[:, :n_mfcc].astype(np.float32)
 
 

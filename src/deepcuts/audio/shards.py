@@ -2,7 +2,8 @@
 
 The folder `.NAME.work` holds shards: `RECIPE-NUMBER.npz` with the frames of up to some dozens of files and an index.
 A result is known by the hash of its file's bytes, so renamed files are found again and changed files are not. A shard
-is written aside and renamed: it is whole or not there. Shards of another recipe are passed over.
+is written aside and renamed: it is whole or not there. Shards of another recipe are passed over. A worker that hears a
+long file writes its frames itself; see `spool`.
 """
 
 import json
@@ -44,7 +45,7 @@ class Outcome:
     @property
     def lasting(self) -> bool:
         """Whether it depends on the bytes of the file only, so that it may be reused."""
-        return self.content_hash != "" and self.reason != "unreadable"
+        return self.content_hash != "" and self.reason not in ("unreadable", "too long")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,20 @@ class Shelf:
                 outcome = Outcome(**row)
                 self.known[outcome.content_hash] = (outcome, Place(path, start))
                 start += outcome.n_frames
+
+        for path in sorted(self.folder.glob(f"{self.recipe}-*.json")):
+            try:
+                outcome = Outcome(**json.loads(path.read_bytes()))
+            except (OSError, ValueError, TypeError) as error:
+                log.warning("%s: damaged (%s), its file is heard again", path, error)
+                path.unlink()
+                continue
+            if path.with_suffix(".npy").is_file():
+                self.known[outcome.content_hash] = (outcome, Place(path.with_suffix(".npy"), 0))
+
+    def take(self, outcome: Outcome, path: Path) -> None:
+        """Know a result whose frames a worker has written to a file of their own."""
+        self.known[outcome.content_hash] = (outcome, Place(path, 0))
 
     def add(self, outcome: Outcome, frames: np.ndarray) -> None:
         """Keep a result; writes a shard when enough is held."""

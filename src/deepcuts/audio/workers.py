@@ -1,10 +1,12 @@
-"""Hearing many files on many cores: one process each, and a file that kills its process is set aside."""
+"""Hearing many files on many cores: one process each, and a file that kills or stalls its process is set aside."""
 
+import errno
 import hashlib
 import logging
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections import deque
@@ -18,24 +20,41 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.audio.decode import BadSound
+from deepcuts.audio.decode import BadSound, SoundFacts
 from deepcuts.audio.makers import find_maker
 from deepcuts.audio.shards import Outcome
+from deepcuts.audio.spool import Spool
 from deepcuts.errors import ResourceError
+from deepcuts.store import explain_os_error
 
 log = logging.getLogger(__name__)
 
 HASH_DIGITS = 32
 HALF_OVERFLOWS = 65520.0  # float16 ends at 65504; from here on it rounds to infinity
+STALL_SECONDS = 120.0  # of computing without a block of frames: the decoder will never end
+STALLED = 75  # exit code of a worker that gave up
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a file, its frames (float16; none if set aside or known already), and the CPU seconds it took."""
+    """What became of a file.
+
+    Attributes:
+        outcome: of the file; only its hash when the result is held already (`is_known`).
+        frames: float16 [n_frames, n_channels]; None when known, or when a file holds them.
+        path: the file that holds the frames of a long sound.
+        cpu_seconds: it took.
+    """
 
     outcome: Outcome
     frames: np.ndarray | None = None
+    path: Path | None = None
     cpu_seconds: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the result is held already."""
+        return self.frames is None and self.path is None
 
 
 @dataclass(frozen=True)
@@ -45,30 +64,106 @@ class Job:
     Attributes:
         kind, settings: of the features.
         known: hashes of the files whose results are held: these are not heard again.
+        folder: where frames of long sounds are written, as `recipe`-HASH.npy; None keeps them in memory.
+        recipe: of the features.
     """
 
     kind: str
     settings: Any
     known: Set[str]
+    folder: Path | None = None
+    recipe: str = ""
 
 
 def hear_file(path: Path, job: Job) -> Result:
-    """Hash a file, and hear it unless its result is known. A bad file gives its reason, never an error."""
+    """Hash a file, and hear it unless its result is known. A bad file gives its reason, never an error.
+
+    Raises:
+        ResourceError: the frames of a long sound cannot be written.
+    """
     began = time.process_time()
     content_hash = ""
-    half = np.zeros((0, job.settings.n_channels), np.float16)
+    frames: np.ndarray | None = np.zeros((0, job.settings.n_channels), np.float16)
+    held = None
     try:
         content_hash = hash_file(path)
         if content_hash in job.known:
             return Result(Outcome(content_hash))
-        frames, seconds, facts = find_maker(job.kind).hear(path, job.settings)
-        half = _as_half(path, frames)
-        outcome = Outcome(content_hash, "", "", len(half), round(seconds, 6), facts.rate, facts.channels)
+        outcome, frames, held = _hear_new(path, job, content_hash)
     except BadSound as error:
         outcome = Outcome(content_hash, error.reason, error.detail)
+    except ResourceError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # of temporary files: no fault of the sound
+            raise explain_os_error(error, tempfile.gettempdir()) from error
+        outcome = Outcome(content_hash, "unreadable", error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 (a decoder's own failure, whatever it is: one file must not end the run)
         outcome = Outcome(content_hash, "unreadable", f"{type(error).__name__}: {error}".replace(str(path), path.name))
-    return Result(outcome, half, time.process_time() - began)
+    return Result(outcome, frames, held, time.process_time() - began)
+
+
+def _hear_new(path: Path, job: Job, content_hash: str) -> tuple[Outcome, np.ndarray | None, Path | None]:
+    target = None if job.folder is None else job.folder / f"{job.recipe}-{content_hash}"
+    spool = Spool(target, job.settings.n_channels)
+    try:
+        seconds, facts = _spool_frames(path, job, spool)
+    except BaseException:
+        spool.discard()
+        raise
+    outcome = Outcome(content_hash, "", "", spool.n_frames, round(seconds, 6), facts.rate, facts.channels)
+    return outcome, *spool.close(outcome)
+
+
+def _spool_frames(path: Path, job: Job, spool: Spool) -> tuple[float, SoundFacts]:
+    """Hear a file into a spool; the seconds of sound and the facts of the file."""
+    maker = find_maker(job.kind)
+    if maker.stream is None:
+        frames, seconds, facts = maker.hear(path, job.settings)
+        spool.add(_as_half(path, frames))
+        return seconds, facts
+    stream = maker.stream(path, job.settings)
+    while True:
+        try:
+            spool.add(_as_half(path, next(stream)))
+            _watch.beat()
+        except StopIteration as end:
+            seconds, facts = end.value
+            return seconds, facts
+
+
+class _Watch:
+    """Ends this process when a file keeps it computing without giving a frame: damage can make a decoder turn for ever.
+
+    It counts computing, not time on the clock: a busy machine or a slow disk is no fault of a file.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def beat(self) -> None:
+        """Something was done."""
+        if self._since is not None:
+            self._since = time.process_time()
+
+    def begin(self) -> None:
+        """A file is begun."""
+        self._since = time.process_time()
+
+    def end(self) -> None:
+        """It is done: waiting is no stall."""
+        self._since = None
+
+    def look(self) -> None:
+        """Look for ever; for a thread."""
+        while True:
+            time.sleep(1)
+            since = self._since
+            if since is not None and time.process_time() - since > STALL_SECONDS:
+                os._exit(STALLED)
+
+
+_watch = _Watch()
 
 
 def hash_file(path: Path) -> str:
@@ -147,18 +242,41 @@ def _hear_in_pool(
 
 
 def _hear_alone(path: Path, job: Job) -> Result:
-    with _pool(job, 1) as pool:
+    """Hear a file in a process of its own, whose end tells what happened."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_hear_and_send, args=(path, job, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    said: list[Any] = []
+    with ours:
         try:
-            pool.submit(os.getpid).result()
-        except BrokenProcessPool as error:
-            raise ResourceError(
-                "processes cannot start. In a script, call extract below `if __name__ == '__main__':`, or pass jobs=1."
-            ) from error
-        try:
-            return pool.submit(_hear, path).result()
-        except BrokenProcessPool:
-            outcome = Outcome("", "unreadable", "its process died: a fault in the decoder, or out of memory")
-            return Result(outcome, np.zeros((0, job.settings.n_channels), np.float16))
+            while len(said) < 2:
+                said.append(ours.recv())
+        except EOFError:
+            pass  # it died
+    child.join()
+    if not said:
+        raise ResourceError(
+            "processes cannot start. In a script, call extract below `if __name__ == '__main__':`, or pass jobs=1."
+        )
+    if len(said) == 2:
+        if isinstance(said[1], ResourceError):
+            raise said[1]
+        return said[1]  # type: ignore[no-any-return]
+    stalled = f"no sound came in {STALL_SECONDS:.0f} s of computing"
+    detail = stalled if child.exitcode == STALLED else "its process died: a fault in the decoder, or out of memory"
+    return Result(Outcome("", "unreadable", detail), np.zeros((0, job.settings.n_channels), np.float16))
+
+
+def _hear_and_send(path: Path, job: Job, pipe: connection.Connection) -> None:
+    """What a process for one file does: it says that it began, and what became of the file."""
+    _begin(job)
+    pipe.send("began")
+    try:
+        pipe.send(_hear(path))
+    except ResourceError as error:
+        pipe.send(error)
 
 
 _job: Job | None = None
@@ -169,6 +287,7 @@ def _begin(job: Job) -> None:
     global _job
     _job = job
     begin_worker()
+    threading.Thread(target=_watch.look, daemon=True).start()
 
 
 def begin_worker() -> None:
@@ -188,4 +307,8 @@ def end_with_parent() -> None:
 def _hear(path: Path) -> Result:
     if _job is None:
         raise RuntimeError("the worker was not set up")
-    return hear_file(path, _job)
+    _watch.begin()
+    try:
+        return hear_file(path, _job)
+    finally:
+        _watch.end()

@@ -1,5 +1,6 @@
 """`deepcuts audio ...`: features of sound files or of MSD analyses."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +12,27 @@ import typer
 from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
 from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
+from deepcuts.audio.makers import LIMITS
 from deepcuts.audio.table import features_of_table, read_numbers
-from deepcuts.cli.common import Json, Out, Set, Toml, for_side_tables, print_json, read_columns, say, settings_of
-from deepcuts.errors import QuarantineError, SettingError
-from deepcuts.store import refuse_to_replace
+from deepcuts.cli.common import (
+    Json,
+    Out,
+    Set,
+    Toml,
+    for_side_tables,
+    is_set,
+    print_json,
+    read_columns,
+    say,
+    settings_of,
+)
+from deepcuts.errors import ArtifactError, QuarantineError, SettingError
+from deepcuts.store import kind_of, read_meta, refuse_to_replace
 
 app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
 
 LEAST_HEARD = 60.0  # seconds of sound
+POOLED = "pooled-"  # in front of the kind of features that were pooled
 
 ABOUT = {
     "logmel": "Log-mel frames of sound files (mp3, flac, ogg, opus, wav, m4a, ...).",
@@ -39,10 +53,11 @@ def feature_command(kind: str) -> Callable[..., None]:
         ] = None,
         ids: Annotated[str, typer.Option(help="Without a table, name songs by file `stem` or by `path`.")] = "stem",
         jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Processes; one a core when left out.")] = None,
-        like: Annotated[
-            Path | None, typer.Option("--like", help="An encoder: its settings of features are taken.")
-        ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other settings.")] = False,
+        like: Annotated[
+            Path | None,
+            typer.Option("--like", help="An encoder, or features: make these features with the settings of those."),
+        ] = None,
         toml: Toml = None,
         assignments: Set = None,
         as_json: Json = False,
@@ -50,7 +65,7 @@ def feature_command(kind: str) -> Callable[..., None]:
         mine, theirs = for_side_tables(FEATURES[kind].settings, assignments) if songs else (assignments, [])
         settings: Any = settings_of(FEATURES[kind].settings, toml, mine, kind)
         if like is not None:
-            settings = settings_like(like, kind, bool(toml or mine))
+            settings = settings_like(like, kind, settings, toml, mine)
         table = read_columns(songs, "song_id", assignments=theirs) if songs else None
         report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite,
                          isolated=True)  # fmt: skip
@@ -87,21 +102,43 @@ def feature_command(kind: str) -> Callable[..., None]:
     return command
 
 
-def settings_like(encoder: Path, kind: str, others: bool) -> Any:
-    """The settings of features that an encoder learned from.
+def settings_like(like: Path, kind: str, given: Any, toml: list[Path] | None, assignments: list[str] | None) -> Any:
+    """The feature settings of an encoder, or of features; with the limits that were given.
 
     Raises:
-        SettingError: other settings are given too, or the encoder learned from another kind of features.
+        SettingError: those are of another kind, not made from sound, or a setting given here says otherwise.
+        ArtifactError: neither an encoder nor features.
     """
-    from deepcuts.chain.hear import recipe_of  # torch takes seconds to load
-    from deepcuts.predict import load_encoder
+    recipe = made_like(like)
+    if recipe.get("kind") not in FEATURES:
+        raise SettingError(
+            f"--like {like}: {recipe.get('kind')!r} features are not made from sound files by a command."
+        )
+    if recipe["kind"] != kind:
+        raise SettingError(f"--like {like}: takes {recipe['kind']} features. Run `deepcuts audio {recipe['kind']}`.")
+    values = {one.name: getattr(given, one.name) for one in dataclasses.fields(given)}
+    for name, value in recipe.items():
+        if name in values and name not in LIMITS:
+            if is_set(name, toml, assignments, kind) and values[name] != value:
+                raise SettingError(f"{name} = {values[name]!r}, but --like {like} says {value!r}. Leave one out.")
+            values[name] = value
+    return FEATURES[kind].settings(**values)
 
-    if others:
-        raise SettingError("--like: takes all settings from the encoder. Leave out --set and --settings.")
-    recipe = recipe_of(load_encoder(encoder))
-    if recipe.kind != kind:
-        raise SettingError(f"--like {encoder}: it learned from {recipe.kind}. Use: deepcuts audio {recipe.kind}")
-    return recipe.settings
+
+def made_like(like: Path) -> dict[str, Any]:
+    """Kind and settings of the features that an encoder takes, or of features; below pooling, of what was pooled.
+
+    Raises:
+        ArtifactError: neither an encoder nor features.
+    """
+    found = kind_of(like)
+    if found not in ("encoder", "features"):
+        raise ArtifactError(f"--like {like}: holds {found or 'no artifact'}. Name an encoder, or features.")
+    settings = read_meta(like, found).settings
+    recipe = dict(settings["features"] if found == "encoder" else settings)
+    if str(recipe["kind"]).startswith(POOLED):
+        recipe = {"kind": str(recipe["kind"]).removeprefix(POOLED), **recipe["of"]}
+    return recipe
 
 
 for _kind in FEATURES:
