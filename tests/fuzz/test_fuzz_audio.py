@@ -37,7 +37,7 @@ KINDS = [
 TELL_THEIR_LENGTH = ("wav", "aiff", "flac", "ogg", "mp3", "m4a", "opus", "mka", "tta", "wv", "w64", "caf", "au")
 JOIN_WELL = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "aac", "ac3", "mp2")
 CHILD = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from deepcuts.audio import LogMelSettings
 from deepcuts.audio.workers import Job, hear_file
@@ -45,7 +45,9 @@ settings = LogMelSettings(rate=8000, window=256, hop=256, n_bands=16, min_second
 for path in sorted(Path(sys.argv[1]).iterdir()):
     print(path.name, file=sys.stderr, flush=True)
     result = hear_file(path, Job("logmel", settings, frozenset(), Path(sys.argv[1] + ".work"), "r"))
-    outcome, megabytes = result.outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # The peak of this program's own memory: ru_maxrss would also count that of the parent before the exec.
+    outcome, status = result.outcome, Path("/proc/self/status").read_text()
+    megabytes = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
     print(json.dumps([path.name, outcome.reason, outcome.detail, outcome.seconds, outcome.n_frames,
                       result.cpu_seconds, megabytes]), flush=True)
 """

@@ -263,7 +263,7 @@ def _hear_alone(path: Path, job: Job) -> Result:
     if len(said) == 2:
         if isinstance(said[1], ResourceError):
             raise said[1]
-        return said[1]  # type: ignore[no-any-return]
+        return said[1]
     stalled = f"no sound came in {STALL_SECONDS:.0f} s of computing"
     detail = stalled if child.exitcode == STALLED else "its process died: a fault in the decoder, or out of memory"
     return Result(Outcome("", "unreadable", detail), np.zeros((0, job.settings.n_channels), np.float16))
