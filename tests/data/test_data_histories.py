@@ -116,7 +116,6 @@ def test_a_listenbrainz_zip_of_months_names_its_user_and_prefers_the_mapped_reco
 
 @pytest.mark.parametrize("pack", ["plain", "gz", "xz", "zst", "tar.gz", "tar.zst"])
 def test_a_listenbrainz_file_is_read_in_every_packing(tmp_path, pack):
-    import bz2  # noqa: F401 (the packings share one reader)
     import gzip
     import lzma
 
