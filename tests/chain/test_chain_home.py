@@ -165,6 +165,20 @@ def test_a_plain_table_of_listens_serves_as_plays(tmp_path):
     assert built.bundle.users.users.ids.to_list() == ["ann"]
 
 
+def test_enough_listeners_are_compared_and_a_new_song_reaches_those_of_its_style(tmp_path):
+    rows = [f"u{user},Band {song % 3},Song {song},1\n" for user in range(60) for song in range(21)
+            if song % 3 == user % 3 and (song + user) % 5]  # fmt: skip
+    (tmp_path / "plays.csv").write_text("user,artist,title,plays\n" + "".join(rows))
+    built = build_model([tmp_path / "plays.csv"], music(tmp_path / "music"), tmp_path / "model", jobs=2)
+    answers = Recommender(built.bundle)
+    table = answers.recommend("u0", 1, which="cold")
+    assert table["method"].to_list() == ["factors"]
+    assert table["artist"].to_list() == ["Band 0"]
+    assert (answers.bundle.songs.n_listeners == 0).sum() == 3
+    best = answers.audience("Band 1/First/08 Song 22", 10)["typical_artists"].to_list()
+    assert best.count("Band 1") >= 8
+
+
 def test_few_songs_and_listeners_get_few_factors_and_large_counts_weigh_more():
     counts = np.ones(100)
     plays = Plays.from_pairs([f"u{i % 50}" for i in range(100)], [f"s{i}" for i in range(100)], counts)
