@@ -14,7 +14,8 @@ from deepcuts.predict.fit import ENCODERS, fit_encoder
 from deepcuts.predict.lessons import make_lessons
 from deepcuts.predict.linear import LinearSettings
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp, fit_mlp, train_mlp
+from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp
+from deepcuts.predict.mlp_torch import fit_mlp, train_mlp
 
 QUICK = MlpSettings(n_hidden=64, n_epochs=60, batch=64, device="cpu", validation=0.2)
 

@@ -3,10 +3,11 @@
     encoder = fit_encoder("cnn", features, factors)
     predicted = predict_songs(encoder, features)
 
-A new encoder is one file and one line in ENCODERS. torch lives in this stage only.
+A new encoder is one file and one line in ENCODERS. torch lives in this stage only, and is loaded only to learn
+a network, or to let one predict where onnxruntime does not.
 """
 
-from deepcuts.predict.cnn import CnnEncoder
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.encoder import Encoder, Origin
 from deepcuts.predict.fit import (
     ENCODERS,
@@ -18,11 +19,9 @@ from deepcuts.predict.fit import (
     predict_songs,
 )
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
-from deepcuts.predict.lessons import LessonSettings, NetworkSettings
+from deepcuts.predict.lessons import LOSS_NAMES, LessonSettings, NetworkSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
-from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
-from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.presets import PRESETS, encoder_of_preset
 from deepcuts.predict.relevance import RelevanceEncoder, RelevanceSettings
 from deepcuts.predict.stack import StackSettings
@@ -31,9 +30,8 @@ from deepcuts.predict.wpe import weighted_prediction_error
 
 __all__ = [
     "ENCODERS",
-    "LOSSES",
+    "LOSS_NAMES",
     "PRESETS",
-    "CnnEncoder",
     "CnnSettings",
     "Encoder",
     "EncoderKind",

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary, derive
-from deepcuts.checks import did_you_mean
+from deepcuts.checks import did_you_mean, is_installed, require_package
 from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError, SettingError
-from deepcuts.predict.cnn import build_cnn, fit_cnn
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.encoder import Encoder, Origin, read_encoder
 from deepcuts.predict.examples import Lessons
 from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
-from deepcuts.predict.lessons import LessonSettings, NetworkSettings, make_lessons
+from deepcuts.predict.lessons import LOSS_NAMES, LessonSettings, NetworkSettings, make_lessons
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
-from deepcuts.predict.losses import LOSSES
-from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
-from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.mlp import MlpSettings, build_mlp
+from deepcuts.predict.onnx_network import build_onnx, can_run
 from deepcuts.predict.relevance import RelevanceSettings, build_relevance, fit_relevance
 from deepcuts.predict.stack import StackSettings, build_stack, fit_stack
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
@@ -46,18 +45,39 @@ class EncoderKind:
     losses: tuple[str, ...] = ("mse",)
 
 
+def _fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) -> Encoder:
+    require_package("torch", "torch", "learning encoder 'cnn'")
+    from deepcuts.predict.cnn import fit_cnn  # torch takes seconds to load
+
+    return fit_cnn(lessons, settings, checkpoint)
+
+
+def _build_cnn(origin: Origin, arrays: dict[str, np.ndarray]) -> Encoder:
+    require_package("torch", "torch", "encoder 'cnn' without onnxruntime")
+    from deepcuts.predict.cnn import build_cnn  # torch takes seconds to load
+
+    return build_cnn(origin, arrays)
+
+
+def _fit_mlp(lessons: Lessons, settings: MlpSettings, checkpoint: Path | None) -> Encoder:
+    require_package("torch", "torch", "learning encoder 'mlp'")
+    from deepcuts.predict.mlp_torch import fit_mlp  # torch takes seconds to load
+
+    return fit_mlp(lessons, settings)
+
+
 ENCODERS: dict[str, EncoderKind] = {
     "linear": EncoderKind(
-        LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear, tuple(LOSSES)
+        LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear, LOSS_NAMES
     ),
     "kernel": EncoderKind(KernelSettings, lambda lessons, settings, _: fit_kernel(lessons, settings), build_kernel),
-    "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp, tuple(LOSSES)),
+    "mlp": EncoderKind(MlpSettings, _fit_mlp, build_mlp, LOSS_NAMES),
     "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
     "stack": EncoderKind(StackSettings, lambda lessons, settings, _: fit_stack(lessons, settings), build_stack),
     "relevance": EncoderKind(
         RelevanceSettings, lambda lessons, settings, _: fit_relevance(lessons, settings), build_relevance
     ),
-    "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
+    "cnn": EncoderKind(CnnSettings, _fit_cnn, _build_cnn, LOSS_NAMES),
 }
 
 
@@ -129,16 +149,24 @@ def learns_from_all(settings: LessonSettings) -> LessonSettings:
     return settings
 
 
-def load_encoder(folder: Path | str) -> Encoder:
+def load_encoder(folder: Path | str, *, light: bool = False) -> Encoder:
     """Read an encoder from its folder.
 
+    Args:
+        light: let onnxruntime predict for a network, where it is installed, rather than torch: the same answers up to
+            1e-4, loaded in a fraction of the time and memory. Without torch installed it always does.
     Raises:
         ArtifactError: missing, half-written, damaged or of another kind.
+        SettingError: a network, and neither torch nor onnxruntime is installed.
     """
+    folder = Path(folder)
     origin, arrays, fingerprint = read_encoder(folder)
     if origin.name not in ENCODERS:
         raise ArtifactError(f"{folder}: an encoder {origin.name!r}, unknown here.{did_you_mean(origin.name, ENCODERS)}")
-    encoder = ENCODERS[origin.name].build(origin, arrays)
+    if origin.name == "cnn" and (light or not is_installed("torch")) and can_run(folder):
+        encoder: Encoder = build_onnx(origin, arrays, folder)
+    else:
+        encoder = ENCODERS[origin.name].build(origin, arrays)
     if encoder.fingerprint != fingerprint:
         raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
     return encoder

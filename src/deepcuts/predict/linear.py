@@ -4,18 +4,16 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from deepcuts.artifacts import Features
+from deepcuts.checks import require_package
 from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.pool import pool_songs
-from deepcuts.predict.conjugate import ConjugateSolver, loss_of
 from deepcuts.predict.doubt import warn_if_useless
 from deepcuts.predict.encoder import Encoder, Origin, check_heard
 from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.lessons import LessonSettings
-from deepcuts.predict.losses import make_objective
 from deepcuts.predict.scaling import one_scale, safe_scale
 
 logger = logging.getLogger(__name__)
@@ -135,6 +133,12 @@ def fit_on_users(
         stats: standardised statistics of the training songs.
         mean, scale: that standardised them.
     """
+    require_package("torch", "torch", f"linear with loss = {settings.loss!r}")
+    import torch  # takes seconds to load, and the squared error does without
+
+    from deepcuts.predict.conjugate import ConjugateSolver, loss_of
+    from deepcuts.predict.losses import make_objective
+
     objective = make_objective(lessons, dtype=torch.float64)
     solver = ConjugateSolver(stats, lessons.train, objective)
     if settings.ridge is not None:

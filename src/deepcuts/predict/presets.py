@@ -11,8 +11,8 @@
 from deepcuts.artifacts import Features
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import InputError, SettingError
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.lessons import LessonSettings
-from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.relevance import RelevanceSettings
 from deepcuts.predict.stack import StackSettings
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
-from sklearn.ensemble import ExtraTreesRegressor
 
 from deepcuts.artifacts import Features
 from deepcuts.config import require
@@ -150,6 +149,8 @@ def best_kernel(anchors: np.ndarray, train: Examples) -> tuple[np.ndarray, np.nd
 
 def fit_both(stats: np.ndarray, lessons: Lessons, settings: StackSettings) -> tuple[TreesEncoder, TreesEncoder]:
     """Extra trees for the factors, and for the log listeners in standard deviations."""
+    from sklearn.ensemble import ExtraTreesRegressor  # takes a second to load, and predicting does without
+
     train = lessons.train
     shared = {"n_estimators": settings.n_trees, "n_jobs": settings.n_jobs, "random_state": settings.seed}
     factors = ExtraTreesRegressor(min_samples_leaf=settings.min_leaf, max_features=settings.max_features, **shared)
