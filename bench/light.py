@@ -22,7 +22,7 @@ from deepcuts.artifacts import Features, Lineage, Vocabulary
 from deepcuts.kernels import native
 from deepcuts.predict import CnnSettings
 from deepcuts.predict.cnn import CnnEncoder
-from deepcuts.predict.encoder import Origin
+from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.network import build_network
 from deepcuts.store import write_file
 
@@ -54,8 +54,8 @@ def make(folder: Path) -> None:
     settings, rng = CnnSettings(device="cpu"), np.random.default_rng(0)
     network = build_network(settings, np.zeros(N_BANDS), np.ones(N_BANDS), N_FACTORS)
     record, recipe = dataclasses.asdict(settings), {"frame_rate": 43.07}
-    origin = Origin("cnn", record, "logmel", recipe, N_BANDS, np.zeros(N_FACTORS), 1.0, Lineage())
-    CnnEncoder(origin, network, settings.window).save(folder / "encoder")
+    provenance = Provenance("cnn", record, "logmel", recipe, N_BANDS, np.zeros(N_FACTORS), 1.0, Lineage())
+    CnnEncoder(provenance, network, settings.window).save(folder / "encoder")
     frames = rng.normal(size=(N_FRAMES, N_BANDS)).astype(np.float16)
     Features(Vocabulary(["clip"]), frames, np.array([0, N_FRAMES]), "logmel", recipe).save(folder / "mel")
 

@@ -13,7 +13,7 @@ from deepcuts.artifacts import Features, Lineage, Vocabulary
 from deepcuts.errors import ArtifactError
 from deepcuts.predict import CnnSettings, fit, load_encoder
 from deepcuts.predict.cnn import CnnEncoder
-from deepcuts.predict.encoder import Origin
+from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.network import build_network
 from deepcuts.predict.onnx_network import GRAPH, OnnxEncoder
 
@@ -48,10 +48,10 @@ def trained(**changes) -> CnnEncoder:
                 layer.weight.normal_(1, 0.3, generator=generator)
                 layer.bias.normal_(0, 0.3, generator=generator)
     mean = rng.normal(size=N_FACTORS)
-    origin = Origin(
+    provenance = Provenance(
         "cnn", dataclasses.asdict(settings), "logmel", {"frame_rate": 43.0}, N_CHANNELS, mean, 2.5, Lineage()
     )
-    return CnnEncoder(origin, network, settings.window)
+    return CnnEncoder(provenance, network, settings.window)
 
 
 def some_songs() -> Features:
@@ -72,7 +72,7 @@ def test_onnxruntime_and_torch_predict_the_same(shape, tmp_path: Path):
     light = load_encoder(tmp_path / "encoder", light=True)
     assert isinstance(light, OnnxEncoder)
     assert light.fingerprint == encoder.fingerprint
-    apart = np.abs(light.hear(features, songs) - encoder.hear(features, songs))
+    apart = np.abs(light.predict_standardised(features, songs) - encoder.predict_standardised(features, songs))
     assert apart.max() < 1e-4
     np.testing.assert_allclose(light.predict(features, songs), encoder.predict(features, songs), atol=2.5e-4)
 
@@ -98,7 +98,11 @@ def test_an_encoder_saved_before_graphs_were_kept_gets_one_in_memory(tmp_path: P
     assert not (tmp_path / "old" / GRAPH).exists()
     light = load_encoder(tmp_path / "old", light=True)
     assert isinstance(light, OnnxEncoder)
-    np.testing.assert_allclose(light.hear(features, np.arange(5)), encoder.hear(features, np.arange(5)), atol=1e-4)
+    np.testing.assert_allclose(
+        light.predict_standardised(features, np.arange(5)),
+        encoder.predict_standardised(features, np.arange(5)),
+        atol=1e-4,
+    )
 
 
 def test_saving_the_light_form_gives_the_same_folder(tmp_path: Path):

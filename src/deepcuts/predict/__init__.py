@@ -8,7 +8,7 @@ a network, or to let one predict where onnxruntime does not.
 """
 
 from deepcuts.predict.cnn_settings import CnnSettings
-from deepcuts.predict.encoder import Encoder, Origin
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.fit import (
     ENCODERS,
     EncoderKind,
@@ -19,12 +19,12 @@ from deepcuts.predict.fit import (
     predict_songs,
 )
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
-from deepcuts.predict.lessons import LOSS_NAMES, LessonSettings, NetworkSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
 from deepcuts.predict.presets import PRESETS, encoder_of_preset
 from deepcuts.predict.relevance import RelevanceEncoder, RelevanceSettings
 from deepcuts.predict.stack import StackSettings
+from deepcuts.predict.targets import LOSS_NAMES, EncoderSettings, NetworkSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
 from deepcuts.predict.wpe import weighted_prediction_error
 
@@ -35,15 +35,15 @@ __all__ = [
     "CnnSettings",
     "Encoder",
     "EncoderKind",
+    "EncoderSettings",
     "KernelEncoder",
     "KernelSettings",
-    "LessonSettings",
     "LinearEncoder",
     "LinearSettings",
     "MlpEncoder",
     "MlpSettings",
     "NetworkSettings",
-    "Origin",
+    "Provenance",
     "RelevanceEncoder",
     "RelevanceSettings",
     "StackSettings",

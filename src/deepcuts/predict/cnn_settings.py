@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deepcuts.config import require
 from deepcuts.errors import SettingError
-from deepcuts.predict.lessons import NetworkSettings
+from deepcuts.predict.targets import NetworkSettings
 
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")

@@ -14,10 +14,10 @@ import numpy as np
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.predict.cnn_settings import DEVICES
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.lessons import NetworkSettings
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.linear import pooled
 from deepcuts.predict.scaling import RELATIVE_NOISE
+from deepcuts.predict.targets import NetworkSettings
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class MlpEncoder(Encoder):
     weight: np.ndarray
     layers: dict[str, np.ndarray]
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float32."""
         stats = standardised(pooled(features, songs, self.n_cov), self.kept, self.mean, self.weight)
         hidden = np.maximum(stats @ self.layers["hidden.weight"].T + self.layers["hidden.bias"], 0)
@@ -92,10 +92,12 @@ class MlpEncoder(Encoder):
         return {"kept": self.kept, "mean": self.mean, "weight": self.weight, **self.layers}
 
 
-def build_mlp(origin: Origin, arrays: dict[str, np.ndarray]) -> MlpEncoder:
+def build_mlp(provenance: Provenance, arrays: dict[str, np.ndarray]) -> MlpEncoder:
     """The encoder from its arrays."""
     layers = {name: array for name, array in arrays.items() if "." in name}
-    return MlpEncoder(origin, int(origin.settings["n_cov"]), arrays["kept"], arrays["mean"], arrays["weight"], layers)
+    return MlpEncoder(
+        provenance, int(provenance.settings["n_cov"]), arrays["kept"], arrays["mean"], arrays["weight"], layers
+    )
 
 
 def scaling_of(stats: np.ndarray, standardise: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

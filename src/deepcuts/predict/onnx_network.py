@@ -19,7 +19,7 @@ from deepcuts.checks import is_installed
 from deepcuts.errors import ArtifactError
 from deepcuts.kernels.native import default_threads
 from deepcuts.predict.cnn_settings import CnnSettings, frames_heard
-from deepcuts.predict.encoder import Encoder, Origin
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.windows import mean_over_windows
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ def can_run(folder: Path) -> bool:
     return is_installed("onnxruntime") and ((folder / GRAPH).exists() or is_installed("onnx"))
 
 
-def graph_file(origin: Origin, arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+def graph_file(provenance: Provenance, arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """The graph of a network by the name of its file; none, and a warning, where the package onnx is missing."""
     if not is_installed("onnx"):
         log.warning("the package onnx is missing, so this encoder predicts only where torch is. "
                     "Install it with: pip install 'deepcuts[torch]'")  # fmt: skip
         return {}
-    return {GRAPH: graph_of(origin, arrays)}
+    return {GRAPH: graph_of(provenance, arrays)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class OnnxEncoder(Encoder):
     window: int
     learned: dict[str, np.ndarray]
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
 
         def answer(windows: np.ndarray) -> np.ndarray:
@@ -73,10 +73,10 @@ class OnnxEncoder(Encoder):
 
     def other_forms(self) -> dict[str, bytes]:
         """The graph, made again."""
-        return graph_file(self.origin, self.learned)
+        return graph_file(self.provenance, self.learned)
 
 
-def build_onnx(origin: Origin, arrays: dict[str, np.ndarray], folder: Path) -> OnnxEncoder:
+def build_onnx(provenance: Provenance, arrays: dict[str, np.ndarray], folder: Path) -> OnnxEncoder:
     """The encoder in a folder, ready to predict on the CPU; where an older folder holds no graph, it is made in memory.
 
     Raises:
@@ -88,21 +88,21 @@ def build_onnx(origin: Origin, arrays: dict[str, np.ndarray], folder: Path) -> O
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = default_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
-    content = path.read_bytes() if path.exists() else graph_of(origin, arrays)
+    content = path.read_bytes() if path.exists() else graph_of(provenance, arrays)
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except RuntimeError as error:
         raise ArtifactError(f"{path}: onnxruntime cannot read it ({error}). Save the encoder again.") from error
-    return OnnxEncoder(origin, session, CnnSettings(**origin.settings).window, arrays)
+    return OnnxEncoder(provenance, session, CnnSettings(**provenance.settings).window, arrays)
 
 
-def graph_of(origin: Origin, arrays: Mapping[str, np.ndarray]) -> bytes:
+def graph_of(provenance: Provenance, arrays: Mapping[str, np.ndarray]) -> bytes:
     """The network as the bytes of an ONNX file.
 
     Args:
         arrays: learned, by torch's names: "4.weight" belongs to the layer at place 4.
     """
-    settings = CnnSettings(**origin.settings)
+    settings = CnnSettings(**provenance.settings)
     graph = _Graph(arrays)
     last, place = graph.standardised(frames_heard(settings)), 1
     for _ in range(settings.n_layers):
@@ -118,7 +118,7 @@ def graph_of(origin: Origin, arrays: Mapping[str, np.ndarray]) -> bytes:
     for layer in (place + 2, place + 5):  # after pooling and dropout; after ReLU and dropout
         last = graph.add("Gemm", last, f"{layer}.weight", f"{layer}.bias", transB=1)
         last = graph.add("Relu", last) if layer == place + 2 else last
-    return graph.content(last, [settings.window, origin.n_channels], origin.n_factors)
+    return graph.content(last, [settings.window, provenance.n_channels], provenance.n_factors)
 
 
 class _Graph:
