@@ -45,6 +45,7 @@ MADE_BY = {
     "encoder": "deepcuts predict fit",
     "ranking": "deepcuts recommend",
     "report": "deepcuts evaluate",
+    "comparison": "deepcuts compare",
 }
 
 

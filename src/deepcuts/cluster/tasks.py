@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from deepcuts import __version__
+from deepcuts.checks import require_package
 from deepcuts.cluster.place import ClusterSettings, host_and_port
 from deepcuts.errors import ResourceError, SettingError
 from deepcuts.kernels import native
@@ -197,12 +198,10 @@ def load_ray() -> ModuleType:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return importlib.import_module("ray")
-    except ImportError as error:
-        raise SettingError("--on ray: ray is missing. Install it with: pip install 'deepcuts[cluster]'") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        require_package("ray", "cluster", "--on ray")
+        return importlib.import_module("ray")
 
 
 def _start(ray: ModuleType, settings: ClusterSettings) -> None:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import sparse
 
+from deepcuts.checks import require_package
 from deepcuts.kernels import als
 
 # (fixed rows, their Gram matrix, rows to improve in place) → what the plays of each row add to the objective.
@@ -43,6 +44,7 @@ def local_engine(regularization: float, n_steps: int, device: str) -> Engine:
     """
     if device == "cpu":
         return Engine(als.gram, partial(_hold, partial(als.solve_rows, regularization=regularization, n_steps=n_steps)))
+    require_package("torch", "torch", f"device = {device!r}")
     from deepcuts.kernels import als_torch  # torch takes seconds to import
     from deepcuts.kernels import device as devices
 
