@@ -148,22 +148,24 @@ class Bundle:
             ArtifactError: missing, damaged, of another kind or version.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "bundle", verify=True)
-        lineage = Lineage.load(folder, meta.lineage, meta.parents)
-        settings = meta.settings.get("factorisation", {})
-        users = UserFactors(
-            Vocabulary.load(folder, "users", "user"), load_array(folder, "user_factors"), lineage, settings
-        )
-        songs = SongFactors.read(folder, lineage, settings)
-        parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-        try:
-            plays = sparse.csr_array(parts, shape=(len(users), len(songs)))
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ArtifactError(f"{folder}: its plays or card are damaged ({error}). Make the model again.") from error
-        encoder = folder / ENCODER if (folder / ENCODER).is_dir() else None
-        table = with_song_columns(read_parquet(folder / "table.parquet", "song_id"))
-        return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
+        with store.content_of(folder):
+            meta = read_meta(folder, "bundle", verify=True)
+            lineage = Lineage.load(folder, meta.lineage, meta.parents)
+            settings = meta.settings.get("factorisation", {})
+            users = UserFactors(
+                Vocabulary.load(folder, "users", "user"), load_array(folder, "user_factors"), lineage, settings
+            )
+            songs = SongFactors.read(folder, meta, lineage, settings)
+            parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
+            try:
+                plays = sparse.csr_array(parts, shape=(len(users), len(songs)))
+                plays.check_format(full_check=True)
+                card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ArtifactError(f"{folder}: its plays or card are damaged ({error}). Make it again.") from error
+            encoder = folder / ENCODER if any(name.startswith(f"{ENCODER}/") for name in meta.files) else None
+            table = with_song_columns(read_parquet(folder / "table.parquet", "song_id"))
+            return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
 
 
 def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

@@ -53,9 +53,11 @@ class Tags:
     def load(folder: Path | str) -> "Tags":
         """Read the folder."""
         folder = Path(folder)
-        read_meta(folder, "tags")
-        try:
-            weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
-        except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
-            raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
-        return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)
+        with store.content_of(folder):
+            read_meta(folder, "tags")
+            try:
+                weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
+                weights.check_format(full_check=True)
+            except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
+                raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
+            return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)

@@ -148,13 +148,14 @@ class BagOfWords:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "words")
-        settings = dict(meta.settings)
-        made_of, share = settings.pop("made_of"), settings.pop("share")
-        centres, mean, weight = (load_array(folder, name) for name in ("centres", "mean", "weight"))
-        lineage = Lineage.load(folder, meta.lineage, meta.parents)
-        words = Words(centres, mean, weight, made_of, lineage, WordsSettings(**settings))
-        return BagOfWords(words, Pca(load_array(folder, "pca_mean"), load_array(folder, "pca_components"), share))
+        with store.content_of(folder):
+            meta = read_meta(folder, "words")
+            settings = dict(meta.settings)
+            made_of, share = settings.pop("made_of"), settings.pop("share")
+            centres, mean, weight = (load_array(folder, name) for name in ("centres", "mean", "weight"))
+            lineage = Lineage.load(folder, meta.lineage, meta.parents)
+            words = Words(centres, mean, weight, made_of, lineage, WordsSettings(**settings))
+            return BagOfWords(words, Pca(load_array(folder, "pca_mean"), load_array(folder, "pca_components"), share))
 
 
 def learn_bagofwords(features: Features, training_songs: np.ndarray, settings: WordsSettings) -> BagOfWords:

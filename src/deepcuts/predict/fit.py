@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deepcuts import store
 from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary, derive
 from deepcuts.checks import did_you_mean
 from deepcuts.config import require
@@ -138,7 +139,8 @@ def load_encoder(folder: Path | str) -> Encoder:
     origin, arrays, fingerprint = read_encoder(folder)
     if origin.name not in ENCODERS:
         raise ArtifactError(f"{folder}: an encoder {origin.name!r}, unknown here.{did_you_mean(origin.name, ENCODERS)}")
-    encoder = ENCODERS[origin.name].build(origin, arrays)
+    with store.content_of(Path(folder)):
+        encoder = ENCODERS[origin.name].build(origin, arrays)
     if encoder.fingerprint != fingerprint:
         raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
     return encoder
