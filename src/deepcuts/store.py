@@ -17,7 +17,11 @@ import json
 import os
 import re
 import shutil
+import struct
 import time
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +35,12 @@ from deepcuts.locks import alive, only_writer
 
 FORMAT_VERSION = 3
 META = "meta.json"
-VERIFIED_BYTES = 200_000_000  # artifacts up to this size are compared with their hashes whenever they are opened
+VERIFIED_BYTES = 200_000_000  # so much of an artifact is compared with its hashes whenever it is opened, at most
 SECONDS_BETWEEN_RENAMES = 1.0  # a reader that finds no folder looks again for so long when a writer is about
+# What NumPy and SciPy raise over a damaged .npy or .npz: their own errors, and those of zip archives and of Python's
+# parser, which reads the headers.
+DAMAGED = (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, SyntaxError, OverflowError, MemoryError,
+           RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 # How an artifact of each kind is made, for the message about folders of an older version.
 MADE_BY = {
     "songs": "deepcuts library",
@@ -206,7 +214,8 @@ def read_meta(folder: Path | str, kind: str | None = None, *, verify: bool | Non
 
     Args:
         kind: the kind it must be, such as "plays"; None takes any.
-        verify: compare every file with its hash; None does so for artifacts of up to 200 MB. Sizes are always compared.
+        verify: compare every file with its hash; None does so for the smallest files, up to 200 MB together. Sizes are
+            always compared.
     Raises:
         ArtifactError: no such folder, not an artifact, of another kind or version, half-written or damaged.
     """
@@ -243,9 +252,11 @@ def _wait_for_a_rename(folder: Path) -> None:
 
 
 def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool | None) -> None:
-    total = sum(int(one["bytes"]) for one in files.values())
-    hashed = total <= VERIFIED_BYTES if verify is None else verify
-    for name, said in files.items():
+    """Sizes of all files; hashes of the smallest, up to VERIFIED_BYTES together, unless `verify` says all or none."""
+    total = 0
+    for name, said in sorted(files.items(), key=lambda item: int(item[1]["bytes"])):
+        total += int(said["bytes"])
+        hashed = total <= VERIFIED_BYTES if verify is None else verify
         path = folder / name
         try:
             size = path.stat().st_size if path.is_file() else None
@@ -275,6 +286,17 @@ def _parse_meta(folder: Path) -> dict[str, Any]:
     return content
 
 
+def copy_artifact(folder: Path, to: Path, kind: str) -> None:
+    """Copy an artifact into another: what meta.json lists, each file compared with its hash, and nothing else.
+
+    Raises:
+        ArtifactError: missing, damaged or of another kind.
+    """
+    for name in (*read_meta(folder, kind, verify=True).files, META):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, to / name)
+
+
 _META_TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str,
     "version": int,
@@ -292,7 +314,18 @@ def _checked(folder: Path, content: dict[str, Any]) -> tuple[Meta, dict[str, dic
     """Meta and files, when every key is known and of the right type."""
     path = folder / META
     for name, value in content.items():
-        if name not in _META_TYPES:
+        if name not in def copy_artifact(folder: Path, to: Path, kind: str) -> None:
+    """Copy an artifact into another: what meta.json lists, each file compared with its hash, and nothing else.
+
+    Raises:
+        ArtifactError: missing, damaged or of another kind.
+    """
+    for name in (*read_meta(folder, kind, verify=True).files, META):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, to / name)
+
+
+_META_TYPES:
             raise ArtifactError(f"{path}: unknown key {name!r}: allowed are {', '.join(_META_TYPES)}.")
         if not isinstance(value, _META_TYPES[name]) or isinstance(value, bool):
             raise ArtifactError(f"{path}: {name} = {str(value)[:60]!r} is of the wrong type. Make the artifact again.")
@@ -357,7 +390,7 @@ def load_array(folder: Path, name: str, *, mapped: bool = False) -> np.ndarray:
             path, allow_pickle=False, mmap_mode="r"
         )  # mapped first: no memory for a shape that is not there
         return found if mapped else np.array(found)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+    except DAMAGED as error:
         if _is_empty_array(path):
             return np.load(path, allow_pickle=False)
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
@@ -371,7 +404,7 @@ def _is_empty_array(path: Path) -> bool:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
             return 0 in shape and not dtype.hasobject
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError):
+    except DAMAGED:
         return False
 
 

@@ -1,7 +1,6 @@
 """Everything an answer needs, in one portable folder: a model that can be handed on, served, and opened in a second."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -54,7 +53,7 @@ class Bundle:
     def __post_init__(self) -> None:
         same_space(self.users.lineage, self.songs.lineage, what=("the users", "the songs"))
         check_shape("bundle: plays", self.plays, [len(self.users), len(self.songs)])
-        if not (self.table["song_id"] == self.songs.songs.ids).all():
+        if not self.table["song_id"].equals(self.songs.songs.ids):
             raise InputError("bundle: the song table is not in the order of the song factors.")
 
     @property
@@ -123,7 +122,11 @@ class Bundle:
         return replace(self, songs=both, plays=plays, table=with_song_columns(complete_songs_table(ids, names)))
 
     def save(self, folder: Path | str) -> None:
-        """Write the folder, whole or not at all; the encoder is copied into it."""
+        """Write the folder, whole or not at all; the encoder is copied into it.
+
+        Raises:
+            ArtifactError: the encoder is damaged, or is none.
+        """
         with writing(folder) as scratch:
             self.users.write(scratch)
             self.songs.write(scratch)
@@ -132,7 +135,7 @@ class Bundle:
             save_array(scratch, "song", self.plays.indices.astype(np.int32))
             save_array(scratch, "user_start", self.plays.indptr.astype(np.int64))
             if self.encoder is not None:
-                shutil.copytree(self.encoder, scratch / ENCODER)
+                store.copy_artifact(self.encoder, scratch / ENCODER, "encoder")
             store.write_file(scratch / CARD, json.dumps(dict(self.card), indent=2, ensure_ascii=False) + "\n")
             record = self.songs.lineage.save(scratch)
             shape = {"n_users": len(self.users), "n_songs": len(self.songs), "n_factors": self.users.n_factors}

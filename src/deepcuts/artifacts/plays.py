@@ -48,7 +48,7 @@ class Plays:
         if not self.counts.nnz:
             raise InputError("plays: contains no plays. Check the file and the column names.")
         _check_counts(self.counts.data, self._ids_of)
-        if not (self.songs_table["song_id"] == self.songs.ids).all():
+        if not self.songs_table["song_id"].equals(self.songs.ids):
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
         if self.events is not None and not fits(self.events, self.counts):
             raise InputError("plays: the events do not fit the counts: expected the time of every play of every pair.")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -56,8 +55,9 @@ class Tags:
         with store.content_of(folder):
             read_meta(folder, "tags")
             try:
-                weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
+                with (folder / "weights.npz").open("rb") as file:  # by its name it stays open when it is damaged
+                    weights = sparse.csr_array(sparse.load_npz(file))
                 weights.check_format(full_check=True)
-            except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
+            except store.DAMAGED as error:
                 raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
             return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)

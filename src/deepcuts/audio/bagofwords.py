@@ -121,6 +121,16 @@ class BagOfWords:
     words: Words
     pca: Pca
 
+    def __post_init__(self) -> None:
+        n_words, n_channels = np.shape(self.words.centres)
+        for name, array, shape in (
+            ("mean", self.words.mean, [n_channels]),
+            ("weight", self.words.weight, [n_channels]),
+            ("pca_mean", self.pca.mean, [n_words]),
+            ("pca_components", self.pca.components, [None, n_words]),
+        ):
+            check_shape(f"words: {name}", array, shape)
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the numbers."""

@@ -93,6 +93,6 @@ def read_systems(given: list[str]) -> dict[str, pl.DataFrame]:
             raise SettingError(f"--system {text!r}: expected NAME=FILE.parquet.")
         try:
             tables[name] = pl.read_parquet(path, columns=["user_id", "song_id", "score"])
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise InputError(f"{path}: not a table of user_id, song_id, score ({error}).") from error
     return tables

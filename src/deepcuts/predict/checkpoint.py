@@ -65,13 +65,13 @@ def load_course(folder: Path, key: str, network: torch.nn.Module, optimiser: tor
         return Course()
     try:
         meta = read_meta(folder, "checkpoint", verify=True)
+        tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     except ArtifactError as error:
         log.warning("starting over: %s", error)
         return Course()
     if meta.parents.get("run") != key:
         log.warning("%s: the checkpoint was written with other settings, songs or targets; starting over.", folder)
         return Course()
-    tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     network.load_state_dict(under(tensors, "network."))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in under(tensors, "optimiser.").items():
