@@ -17,7 +17,7 @@ import numpy as np
 import soxr
 from scipy import fft
 
-from deepcuts.audio.logmel import LogMelSettings, hear_logmel, logmel
+from deepcuts.audio.logmel import LogMelSettings, extract_logmel, logmel
 from deepcuts.audio.mfcc import MfccSettings, mfcc_frames
 from deepcuts.worlds.synth import SAMPLE_RATE, controls_from_latents, song_sound
 from page import PAPER_SECONDS
@@ -92,9 +92,9 @@ def measure_mp3(quick: bool) -> list[Row]:
         for kbit in (192,) if quick else (128, 192, 320):
             path = Path(folder) / f"{kbit}.mp3"
             write_mp3(path, planted(n_seconds, kbit), kbit)
-            np.testing.assert_allclose(hear_logmel(path, settings)[0], librosa_hear(path), **SAME)
+            np.testing.assert_allclose(extract_logmel(path, settings)[0], librosa_hear(path), **SAME)
             ours, theirs = alternate(
-                lambda p=path: hear_logmel(p, settings), lambda p=path: librosa_hear(p), repeats=repeats
+                lambda p=path: extract_logmel(p, settings), lambda p=path: librosa_hear(p), repeats=repeats
             )
             rows.append(
                 row(

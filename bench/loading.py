@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from deepcuts.artifacts import Features, Vocabulary
-from deepcuts.predict.examples import Examples
 from deepcuts.predict.losses import Mse
 from deepcuts.predict.network import CnnSettings, build_network, frames_heard
 from deepcuts.predict.train import lr_fraction, make_optimiser, one_epoch, ready, step
+from deepcuts.predict.training_set import Examples
 from deepcuts.predict.windows import random_starts, read_windows
 from deepcuts.progress import Bar
 from sides import Row, alternate, main, row, threads

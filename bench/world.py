@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from deepcuts.audio.logmel import LogMelSettings
-from deepcuts.audio.workers import Job, hear_file
+from deepcuts.audio.workers import Job, extract_file
 from deepcuts.worlds.sounds import Studio, make_sounds
 from deepcuts.worlds.world import WorldSettings
 from sides import Row, main, row
@@ -37,7 +37,7 @@ def measure(quick: bool) -> list[Row]:
         for _ in range(repeats + 1):
             shutil.rmtree(sounds, ignore_errors=True)
             made.append(cpu_seconds(lambda: make_sounds(studio, names, latents, n_jobs=1)))
-            heard.append(cpu_seconds(lambda: check([hear_file(sounds / f"{name}.wav", job) for name in names])))
+            heard.append(cpu_seconds(lambda: check([extract_file(sounds / f"{name}.wav", job) for name in names])))
     of_sound = n_songs * dials.seconds
     what = f"{n_songs} songs of {dials.seconds:g} s"
     rows = (

@@ -92,5 +92,5 @@ def check_same_length(**arrays: Sequence | np.ndarray) -> None:
     """Refuse columns of different lengths, naming each."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise InputError(f"The columns differ in length: {told}.")
+        found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise InputError(f"The columns differ in length: {found}.")

@@ -314,18 +314,7 @@ def _checked(folder: Path, content: dict[str, Any]) -> tuple[Meta, dict[str, dic
     """Meta and files, when every key is known and of the right type."""
     path = folder / META
     for name, value in content.items():
-        if name not in def copy_artifact(folder: Path, to: Path, kind: str) -> None:
-    """Copy an artifact into another: what meta.json lists, each file compared with its hash, and nothing else.
-
-    Raises:
-        ArtifactError: missing, damaged or of another kind.
-    """
-    for name in (*read_meta(folder, kind, verify=True).files, META):
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, to / name)
-
-
-_META_TYPES:
+        if name not in _META_TYPES:
             raise ArtifactError(f"{path}: unknown key {name!r}: allowed are {', '.join(_META_TYPES)}.")
         if not isinstance(value, _META_TYPES[name]) or isinstance(value, bool):
             raise ArtifactError(f"{path}: {name} = {str(value)[:60]!r} is of the wrong type. Make the artifact again.")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from deepcuts.audio.decode import BadSound
-from deepcuts.audio.echonest import EchonestSettings, hear_echonest, lay_on_grid, lay_on_grid_slowly, turn_pitches
+from deepcuts.audio.echonest import EchonestSettings, extract_echonest, lay_on_grid, lay_on_grid_slowly, turn_pitches
 from deepcuts.errors import SettingError
 
 SEGMENTS = EchonestSettings(frame_rate=0.0)
@@ -24,13 +24,13 @@ def write_analysis(path, starts, duration, timbre=None):
 
 def reason_of(path):
     with pytest.raises(BadSound) as caught:
-        hear_echonest(path, EchonestSettings())
+        extract_echonest(path, EchonestSettings())
     return caught.value.reason
 
 
 def test_a_segment_is_12_timbre_12_pitch_loudness_and_log_duration(tmp_path):
     path = write_analysis(tmp_path / "a.h5", [0.0, 1.0, 3.0], 3.5)
-    frames, seconds, facts = hear_echonest(path, SEGMENTS)
+    frames, seconds, facts = extract_echonest(path, SEGMENTS)
     with h5py.File(path) as file:
         analysis = file["analysis"]
         np.testing.assert_allclose(frames[:, :12], analysis["segments_timbre"], rtol=1e-6)
@@ -100,8 +100,8 @@ def test_real_analyses_are_heard_whole(real_data):
     files = sorted((real_data / "msd_h5").glob("*.h5"))[::8]
     assert len(files) > 20
     for path in files:
-        frames, seconds, _ = hear_echonest(path, EchonestSettings())
-        segments = hear_echonest(path, SEGMENTS)[0]
+        frames, seconds, _ = extract_echonest(path, EchonestSettings())
+        segments = extract_echonest(path, SEGMENTS)[0]
         assert frames.shape == (int(seconds * 4), 26)
         assert np.isfinite(frames).all()
         assert 1 < len(segments) / seconds < 8

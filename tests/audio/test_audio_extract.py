@@ -12,8 +12,8 @@ from deepcuts.artifacts import Features
 from deepcuts.audio import extract as extract_module
 from deepcuts.audio import workers
 from deepcuts.audio.extract import extract
+from deepcuts.audio.extractors import FEATURES, Extractor, find_extractor
 from deepcuts.audio.logmel import LogMelSettings, logmel
-from deepcuts.audio.makers import FEATURES, FeatureMaker, find_maker
 from deepcuts.errors import ArtifactError, InputError, ResourceError, SettingError
 
 SETTINGS = LogMelSettings(rate=8000, n_bands=20, window=512, hop=512, min_seconds=0.5)
@@ -100,13 +100,13 @@ def test_only_bad_files_are_an_error_that_tells_the_first(tmp_path, write_sound)
 def heard_paths(monkeypatch):
     """The files that are really decoded."""
     heard = []
-    maker = find_maker("logmel")
+    extractor = find_extractor("logmel")
 
     def hear(path, settings):
         heard.append(path.name)
-        return maker.hear(path, settings)
+        return extractor.extract(path, settings)
 
-    monkeypatch.setitem(FEATURES, "logmel", FeatureMaker(maker.settings, maker.suffixes, hear))
+    monkeypatch.setitem(FEATURES, "logmel", Extractor(extractor.settings, extractor.suffixes, hear))
     return heard
 
 
@@ -138,18 +138,18 @@ def test_bad_files_are_not_heard_again_but_unreadable_ones_are(music, tmp_path, 
 
 def test_a_run_that_fails_midway_goes_on_where_it_was(music, tmp_path, monkeypatch):
     heard = heard_paths(monkeypatch)
-    real = workers.hear_file
+    real = workers.extract_file
 
     def until_the_third(path, job):
         if len(heard) == 2:
             raise KeyboardInterrupt
         return real(path, job)
 
-    monkeypatch.setattr(workers, "hear_file", until_the_third)
+    monkeypatch.setattr(workers, "extract_file", until_the_third)
     with pytest.raises(KeyboardInterrupt):
         run(music, tmp_path / "mel")
     assert not (tmp_path / "mel").exists()
-    monkeypatch.setattr(workers, "hear_file", real)
+    monkeypatch.setattr(workers, "extract_file", real)
     assert run(music, tmp_path / "mel").n_reused == 2
     assert sorted(heard) == ["a.wav", "b.wav", "c.wav", "d.wav"]
 
@@ -272,14 +272,14 @@ def test_a_file_that_kills_its_process_is_set_aside_alone(music, tmp_path):
     script.write_text(
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from deepcuts.audio.makers import FEATURES, FeatureMaker\n"
+        "from deepcuts.audio.extractors import FEATURES, Extractor\n"
         "from deepcuts.audio.extract import extract\n"
         "from deepcuts.audio.logmel import LogMelSettings\n"
-        "maker = FEATURES['logmel']\n"
+        "extractor = FEATURES['logmel']\n"
         "def hear(path, settings):\n"
         "    if path.name == 'd.wav': os._exit(11)\n"
-        "    return maker.hear(path, settings)\n"
-        "FEATURES['logmel'] = FeatureMaker(maker.settings, maker.suffixes, hear)\n"
+        "    return extractor.extract(path, settings)\n"
+        "FEATURES['logmel'] = Extractor(extractor.settings, extractor.suffixes, hear)\n"
         "if __name__ == '__main__':\n"
         "    settings = LogMelSettings(rate=8000, n_bands=20, window=512, hop=512, min_seconds=0.5)\n"
         "    report = extract(sys.argv[1], 'logmel', settings, Path(sys.argv[2]), jobs=2)\n"
@@ -309,24 +309,24 @@ def test_a_script_without_a_guard_is_told_what_to_do(music, tmp_path):
 
 
 def test_a_decoder_that_fails_in_its_own_way_spoils_one_file_only(music, tmp_path, monkeypatch):
-    maker = find_maker("logmel")
+    extractor = find_extractor("logmel")
 
     def hear(path, settings):
         if path.name == "d.wav":
             raise MemoryError("no room")
-        return maker.hear(path, settings)
+        return extractor.extract(path, settings)
 
-    monkeypatch.setitem(FEATURES, "logmel", FeatureMaker(maker.settings, maker.suffixes, hear))
+    monkeypatch.setitem(FEATURES, "logmel", Extractor(extractor.settings, extractor.suffixes, hear))
     report = run(music, tmp_path / "mel")
     assert report.quarantine.select("file", "reason").rows() == [("d.wav", "unreadable")]
 
 
 def test_every_kind_of_features_has_settings_suffixes_and_a_recipe():
-    for kind, maker in FEATURES.items():
-        settings = maker.settings()
+    for kind, extractor in FEATURES.items():
+        settings = extractor.settings()
         assert settings.n_channels > 0, kind
         assert settings.frame_rate >= 0
-        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in maker.suffixes)
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in extractor.suffixes)
 
 
 @pytest.mark.slow
@@ -341,10 +341,10 @@ def test_an_hour_of_sound_is_heard_in_bounded_memory(tmp_path, write_sound):
     script = (
         "import resource, sys\n"
         "from deepcuts.audio import LogMelSettings\n"
-        "from deepcuts.audio.workers import Job, hear_file\n"
+        "from deepcuts.audio.workers import Job, extract_file\n"
         "from pathlib import Path\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "result = hear_file(Path(sys.argv[1]), Job('logmel', LogMelSettings(), frozenset()))\n"
+        "result = extract_file(Path(sys.argv[1]), Job('logmel', LogMelSettings(), frozenset()))\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(result.outcome.n_frames, (after - before) / 1024)\n"
     )

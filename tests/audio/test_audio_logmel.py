@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 from deepcuts.audio.decode import BadSound
 from deepcuts.audio.logmel import (
     LogMelSettings,
-    hear_logmel,
+    extract_logmel,
     hz_to_mel,
     logmel,
     mel_blocks,
@@ -159,7 +159,7 @@ def test_more_bands_than_the_window_can_tell_apart_are_refused():
 
 def test_a_file_gives_the_frames_of_its_samples(tmp_path, write_sound):
     samples = noise(5)
-    frames, seconds, facts = hear_logmel(write_sound(tmp_path / "a.wav", samples, subtype="FLOAT"), LogMelSettings())
+    frames, seconds, facts = extract_logmel(write_sound(tmp_path / "a.wav", samples, subtype="FLOAT"), LogMelSettings())
     np.testing.assert_array_equal(frames, logmel(samples))
     assert (seconds, facts.rate, facts.channels) == (5.0, 22_050, 1)
 
@@ -174,7 +174,7 @@ def test_a_clip_is_taken_from_the_start_or_the_middle(tmp_path, write_sound, cli
     if not length_known:
         path = write_sound(tmp_path / "a.aac", samples)
     settings = LogMelSettings(max_seconds=4.0, clip=clip)
-    frames, seconds, _ = hear_logmel(path, settings)
+    frames, seconds, _ = extract_logmel(path, settings)
     assert seconds == pytest.approx(4.0)
     start = 0 if clip == "start" else 3 * 22_050
     if length_known:
@@ -193,5 +193,5 @@ def test_short_and_silent_files_are_bad_sound(tmp_path, write_sound, tone):
         ("nothing", np.zeros(0), "too short"),
     ):
         with pytest.raises(BadSound) as caught:
-            hear_logmel(write_sound(tmp_path / f"{name}.wav", samples), LogMelSettings())
+            extract_logmel(write_sound(tmp_path / f"{name}.wav", samples), LogMelSettings())
         assert caught.value.reason == reason

@@ -12,8 +12,8 @@ from deepcuts.artifacts import Features
 from deepcuts.audio import FEATURES, LogMelSettings, MfccSettings, mfcc, spool, workers
 from deepcuts.audio.decode import BadSound
 from deepcuts.audio.extract import extract
-from deepcuts.audio.logmel import hear_logmel
-from deepcuts.audio.makers import LIMITS, recipe_settings
+from deepcuts.audio.extractors import LIMITS, recipe_settings
+from deepcuts.audio.logmel import extract_logmel
 from deepcuts.audio.mfcc import mfcc_frames
 from deepcuts.audio.shards import Outcome, Shelf
 from deepcuts.errors import ResourceError
@@ -50,7 +50,7 @@ def test_frames_that_a_killed_run_wrote_are_found_again(music, tmp_path, monkeyp
     monkeypatch.setattr(spool, "MOST_IN_MEMORY", 100)
     recipe = Features(extract_vocabulary(), np.zeros((0, 1)), np.zeros(1, np.int64), "logmel", recipe_settings(SMALL))
     job = workers.Job("logmel", SMALL, frozenset(), tmp_path / ".mel.work", recipe.recipe)
-    done = workers.hear_file(music / "0.wav", job)
+    done = workers.extract_file(music / "0.wav", job)
     assert done.path is not None
     (tmp_path / f".mel.work/{recipe.recipe}-half.npy.1.partial").write_bytes(b"half")
     report = extract(music, "logmel", SMALL, tmp_path / "mel", jobs=1)
@@ -83,7 +83,7 @@ def test_a_bad_file_leaves_no_frames_behind(tmp_path, monkeypatch):
     samples = np.concatenate([noise(0, 30), np.full(8000, np.nan, np.float32)])
     soundfile.write(tmp_path / "a.wav", samples, 8000, "FLOAT")
     job = workers.Job("logmel", SMALL, frozenset(), tmp_path / "work", "r")
-    assert workers.hear_file(tmp_path / "a.wav", job).outcome.reason == "not finite"
+    assert workers.extract_file(tmp_path / "a.wav", job).outcome.reason == "not finite"
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -95,17 +95,17 @@ def test_mfcc_by_blocks_are_those_of_the_whole(tmp_path, monkeypatch, difference
     whole = mfcc_frames(samples, settings)
     for size in (7, 50, 10**6):
         monkeypatch.setattr(mfcc, "FRAMES_AT_ONCE", size)
-        np.testing.assert_allclose(mfcc.hear_mfcc(tmp_path / "a.wav", settings)[0], whole, atol=2e-3)
+        np.testing.assert_allclose(mfcc.extract_mfcc(tmp_path / "a.wav", settings)[0], whole, atol=2e-3)
 
 
 def test_a_longer_file_than_allowed_is_set_aside_by_its_header(tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(0, 8), 8000)
     limited = dataclasses.replace(SMALL, max_hours=0.001)  # 3.6 s
     with pytest.raises(BadSound, match=r"too long.*max_hours") as refused:
-        hear_logmel(tmp_path / "a.wav", limited)
+        extract_logmel(tmp_path / "a.wav", limited)
     assert refused.value.reason == "too long"
     part = dataclasses.replace(limited, max_seconds=2.0)
-    assert hear_logmel(tmp_path / "a.wav", part)[1] == 2.0
+    assert extract_logmel(tmp_path / "a.wav", part)[1] == 2.0
 
 
 def test_a_longer_file_than_allowed_is_set_aside_without_a_header_too(tmp_path):
@@ -113,7 +113,7 @@ def test_a_longer_file_than_allowed_is_set_aside_without_a_header_too(tmp_path):
     data = (tmp_path / "a.mp3").read_bytes().replace(b"Xing", b"none").replace(b"Info", b"none")
     (tmp_path / "a.mp3").write_bytes(data)
     with pytest.raises(BadSound, match="too long"):
-        hear_logmel(tmp_path / "a.mp3", dataclasses.replace(SMALL, max_hours=0.001))
+        extract_logmel(tmp_path / "a.mp3", dataclasses.replace(SMALL, max_hours=0.001))
 
 
 def test_a_file_that_was_too_long_is_heard_when_the_limit_is_raised(music, tmp_path):
@@ -124,14 +124,14 @@ def test_a_file_that_was_too_long_is_heard_when_the_limit_is_raised(music, tmp_p
 
 
 def test_limits_are_no_part_of_the_recipe():
-    for maker in FEATURES.values():
-        assert not set(recipe_settings(maker.settings())) & set(LIMITS)
+    for extractor in FEATURES.values():
+        assert not set(recipe_settings(extractor.settings())) & set(LIMITS)
 
 
 def test_a_lower_rate_may_be_allowed_for_the_middle_of_a_file_too(tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(0, 80), 800)
     settings = dataclasses.replace(SMALL, min_rate=500, max_seconds=2.0, clip="middle")
-    assert hear_logmel(tmp_path / "a.wav", settings)[1] == pytest.approx(2.0)
+    assert extract_logmel(tmp_path / "a.wav", settings)[1] == pytest.approx(2.0)
 
 
 @pytest.mark.slow
@@ -141,13 +141,13 @@ def test_a_decoder_that_never_ends_is_ended(music, tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from deepcuts.audio import workers\n"
-        "from deepcuts.audio.makers import FEATURES, FeatureMaker\n"
+        "from deepcuts.audio.extractors import FEATURES, Extractor\n"
         "from deepcuts.audio.logmel import LogMelSettings\n"
         "workers.STALL_SECONDS = 1.0\n"
-        "maker = FEATURES['logmel']\n"
+        "extractor = FEATURES['logmel']\n"
         "def hear(path, settings):\n"
         "    while True: pass\n"
-        "FEATURES['logmel'] = FeatureMaker(maker.settings, maker.suffixes, hear)\n"
+        "FEATURES['logmel'] = Extractor(extractor.settings, extractor.suffixes, hear)\n"
         "if __name__ == '__main__':\n"
         "    job = workers.Job('logmel', LogMelSettings(), frozenset())\n"
         "    outcome = workers._hear_alone(Path(sys.argv[1]), job).outcome\n"
@@ -171,10 +171,10 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
             "import re, sys\n"
             "from pathlib import Path\n"
             "from deepcuts.audio import LogMelSettings\n"
-            "from deepcuts.audio.workers import Job, hear_file\n"
+            "from deepcuts.audio.workers import Job, extract_file\n"
             "settings = LogMelSettings(rate=8000, window=256, hop=64)\n"
             "job = Job('logmel', settings, frozenset(), Path(sys.argv[2]), 'r')\n"
-            "result = hear_file(Path(sys.argv[1]), job)\n"
+            "result = extract_file(Path(sys.argv[1]), job)\n"
             # The program's own peak: ru_maxrss would also count that of the parent before the exec.
             "peak = re.search('VmHWM: *.([0-9]+)', Path('/proc/self/status').read_text().replace(chr(9), ' '))[1]\n"
             "print(result.outcome.n_frames, int(peak) / 1024)\n"

@@ -11,7 +11,7 @@ from scipy.fft import idct
 from deepcuts.audio.decode import BadSound
 from deepcuts.audio.mfcc import (
     MfccSettings,
-    hear_mfcc,
+    extract_mfcc,
     mfcc,
     mfcc_frames,
     regression_difference,
@@ -126,21 +126,21 @@ def test_less_than_a_window_gives_no_frame():
 def test_a_file_gives_the_frames_of_its_samples(tmp_path):
     sound = some_sound(4.0)
     soundfile.write(tmp_path / "song.wav", sound, RATE, subtype="FLOAT")
-    frames, seconds, facts = hear_mfcc(tmp_path / "song.wav", MfccSettings())
+    frames, seconds, facts = extract_mfcc(tmp_path / "song.wav", MfccSettings())
     np.testing.assert_allclose(frames, mfcc_frames(sound, MfccSettings()), atol=2e-3)
     assert seconds == pytest.approx(4.0)
     assert facts.rate == RATE
-    assert len(hear_mfcc(tmp_path / "song.wav", MfccSettings(max_seconds=3.0))[0]) == 128
+    assert len(extract_mfcc(tmp_path / "song.wav", MfccSettings(max_seconds=3.0))[0]) == 128
 
 
 def test_a_file_too_short_is_set_aside_with_its_reason(tmp_path):
     soundfile.write(tmp_path / "short.wav", some_sound(1.0), RATE)
     with pytest.raises(BadSound) as caught:
-        hear_mfcc(tmp_path / "short.wav", MfccSettings())
+        extract_mfcc(tmp_path / "short.wav", MfccSettings())
     assert caught.value.reason == "too short"
     soundfile.write(tmp_path / "tiny.wav", some_sound(0.1), RATE)
     with pytest.raises(BadSound, match="regression differences need 9") as caught:
-        hear_mfcc(tmp_path / "tiny.wav", MfccSettings(min_seconds=0.05, differences="regression"))
+        extract_mfcc(tmp_path / "tiny.wav", MfccSettings(min_seconds=0.05, differences="regression"))
     assert caught.value.reason == "too short"
 
 

@@ -168,4 +168,4 @@ def test_a_dictionary_learned_from_test_songs_is_a_leak() -> None:
         SongFactors(known, rows, Lineage("a fit", known, "clean")),
         LinearSettings(ridge=1.0, validation=0),
     )
-    assert "c" in encoder.origin.lineage.learned_from
+    assert "c" in encoder.provenance.lineage.learned_from

@@ -92,21 +92,21 @@ class TestDatasets:
 @pytest.mark.parametrize("kind", FEATURES)
 class TestFeatures:
     def test_take_some_kinds_of_files(self, kind: str) -> None:
-        maker = FEATURES[kind]
-        assert maker.suffixes
-        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in maker.suffixes)
-        assert isinstance(maker.settings().frame_rate, float | int)
-        assert maker.settings().n_channels >= 1
+        extractor = FEATURES[kind]
+        assert extractor.suffixes
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in extractor.suffixes)
+        assert isinstance(extractor.settings().frame_rate, float | int)
+        assert extractor.settings().n_channels >= 1
 
     @pytest.mark.parametrize("content", [b"", b"<html>" * 300])
     def test_set_rubbish_aside(self, kind: str, content: bytes, tmp_path: Path) -> None:
-        maker = FEATURES[kind]
-        path = tmp_path / f"rubbish{maker.suffixes[0]}"
+        extractor = FEATURES[kind]
+        path = tmp_path / f"rubbish{extractor.suffixes[0]}"
         path.write_bytes(content)
         with pytest.raises(BadSound):
-            maker.hear(path, maker.settings())
+            extractor.extract(path, extractor.settings())
         with pytest.raises(InputError, match="none of the 1 files gave features"):
-            extract(tmp_path, kind, maker.settings(), tmp_path / "out", jobs=1)
+            extract(tmp_path, kind, extractor.settings(), tmp_path / "out", jobs=1)
 
     def test_name_a_missing_folder(self, kind: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="nowhere: no such folder"):
@@ -117,11 +117,11 @@ def test_every_kind_of_sound_features_gives_what_it_says(tmp_path: Path) -> None
     import soundfile
 
     soundfile.write(tmp_path / "tone.wav", 0.3 * np.sin(np.arange(4 * 22_050) / 20), 22_050)
-    for kind, maker in FEATURES.items():
-        if ".wav" not in maker.suffixes:
+    for kind, extractor in FEATURES.items():
+        if ".wav" not in extractor.suffixes:
             continue
-        settings = maker.settings()
-        frames, seconds, _ = maker.hear(tmp_path / "tone.wav", settings)
+        settings = extractor.settings()
+        frames, seconds, _ = extractor.extract(tmp_path / "tone.wav", settings)
         assert frames.dtype == np.float32, kind
         assert frames.shape[1] == settings.n_channels, kind
         assert abs(len(frames) - 4 * settings.frame_rate) < 4, kind

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from deepcuts.artifacts import Songs
-from deepcuts.audio.makers import SOUND_SUFFIXES
+from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.data.filetags import from_names, read_tags
 from deepcuts.data.library import read_library
 from deepcuts.errors import InputError

@@ -40,11 +40,11 @@ CHILD = """
 import json, re, sys
 from pathlib import Path
 from deepcuts.audio import LogMelSettings
-from deepcuts.audio.workers import Job, hear_file
+from deepcuts.audio.workers import Job, extract_file
 settings = LogMelSettings(rate=8000, window=256, hop=256, n_bands=16, min_seconds=0.1, max_hours=1)
 for path in sorted(Path(sys.argv[1]).iterdir()):
     print(path.name, file=sys.stderr, flush=True)
-    result = hear_file(path, Job("logmel", settings, frozenset(), Path(sys.argv[1] + ".work"), "r"))
+    result = extract_file(path, Job("logmel", settings, frozenset(), Path(sys.argv[1] + ".work"), "r"))
     # The peak of this program's own memory: ru_maxrss would also count that of the parent before the exec.
     outcome, status = result.outcome, Path("/proc/self/status").read_text()
     megabytes = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024

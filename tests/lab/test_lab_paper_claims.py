@@ -11,10 +11,10 @@ from deepcuts.artifacts import Features, Vocabulary
 from deepcuts.errors import ArtifactError, SettingError
 from deepcuts.evaluate import EvaluateSettings, Evaluation, System, evaluate
 from deepcuts.evaluate.audit import AuditReport
+from deepcuts.lab.cache import kept, kept_json, part
 from deepcuts.lab.paper.claims import claim, mean_with_interval, paired, paired_gaps, rank_correlation, ratio, verdict
 from deepcuts.lab.paper.settings import SCALES, PaperSettings
 from deepcuts.lab.paper.systems import averaged
-from deepcuts.lab.parts import kept, kept_json, part
 
 N_USERS, N_SONGS = 60, 40
 
@@ -116,7 +116,7 @@ def test_the_scale_of_the_paper_has_the_papers_sizes() -> None:
 
 def test_a_part_of_the_songs_is_visited_as_many_times_in_all() -> None:
     small = SCALES["small"]
-    whole, part_of = small.lessons("cnn_mse", 0), small.lessons("cnn_mse", 0, part=small.small_part)
+    whole, part_of = small.training_set("cnn_mse", 0), small.training_set("cnn_mse", 0, part=small.small_part)
     assert part_of.n_epochs * small.small_part == whole.n_epochs  # type: ignore[attr-defined]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
-from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, RelevanceSettings, StackSettings, TreesSettings
+from deepcuts.predict import ENCODERS, CnnSettings, EncoderSettings, RelevanceSettings, StackSettings, TreesSettings
 
 MakeFeatures = Callable[..., Features]
 MakeFactors = Callable[..., Factors]
@@ -42,7 +42,7 @@ def world(make_features: MakeFeatures, make_factors: MakeFactors) -> tuple[Featu
     return features, make_factors(level @ rng.normal(size=(6, 3)))
 
 
-def small_settings(name: str) -> LessonSettings:
+def small_settings(name: str) -> EncoderSettings:
     if name == "cnn":
         return CnnSettings(width=8, kernel=4, pool=2, dense=16, window=32, n_epochs=8, batch=8, lr=5e-3, device="cpu")
     if name == "trees":
@@ -60,5 +60,5 @@ def encoder_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def small(encoder_name: str) -> LessonSettings:
+def small(encoder_name: str) -> EncoderSettings:
     return small_settings(encoder_name)

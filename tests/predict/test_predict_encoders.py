@@ -27,8 +27,8 @@ def test_a_saved_encoder_predicts_identically(world, encoder_name, small, tmp_pa
     songs = np.arange(40)
     np.testing.assert_array_equal(loaded.predict(features, songs), encoder.predict(features, songs))
     assert loaded.fingerprint == encoder.fingerprint
-    assert loaded.origin.lineage.learned_from == encoder.origin.lineage.learned_from
-    assert ENCODERS[encoder_name].settings(**loaded.origin.settings) == small
+    assert loaded.provenance.lineage.learned_from == encoder.provenance.lineage.learned_from
+    assert ENCODERS[encoder_name].settings(**loaded.provenance.settings) == small
 
 
 def test_the_same_seed_gives_the_same_folder(world, encoder_name, small, tmp_path: Path):
@@ -53,7 +53,7 @@ def test_sound_of_songs_without_factors_changes_nothing(world, encoder_name, sma
     poisoned = make_features([np.full_like(features[i], 77) if i >= 30 else features[i] for i in range(40)])
     one, two = (fit_encoder(encoder_name, f, seen, small) for f in (features, poisoned))
     assert one.fingerprint == two.fingerprint
-    assert not {f"song{i}" for i in range(30, 40)} & set(one.origin.lineage.learned_from.ids)
+    assert not {f"song{i}" for i in range(30, 40)} & set(one.provenance.lineage.learned_from.ids)
 
 
 def test_songs_are_predicted_in_the_order_asked_for_and_alone_as_together(world, encoder_name, small):

@@ -6,7 +6,7 @@ from deepcuts.errors import InputError
 from deepcuts.predict import average_predictions, fit_encoder, predict_songs
 from deepcuts.predict import kernel as module
 from deepcuts.predict.kernel import likeness, solve
-from deepcuts.predict.lessons import Examples
+from deepcuts.predict.targets import Examples
 
 
 def world(n: int = 200, seed: int = 0) -> tuple[Features, Factors]:

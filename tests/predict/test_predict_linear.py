@@ -5,8 +5,8 @@ from sklearn.linear_model import Ridge
 from deepcuts.artifacts import SongFactors, Vocabulary
 from deepcuts.errors import SettingError
 from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
-from deepcuts.predict.lessons import Examples
 from deepcuts.predict.linear import RIDGES, RidgeSolver
+from deepcuts.predict.targets import Examples
 
 
 @pytest.fixture

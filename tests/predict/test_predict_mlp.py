@@ -8,13 +8,13 @@ import torch
 
 from deepcuts.artifacts import Features, Lineage, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
-from deepcuts.predict.encoder import Origin
-from deepcuts.predict.examples import Examples
+from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.fit import ENCODERS, fit_encoder
-from deepcuts.predict.lessons import make_lessons
 from deepcuts.predict.linear import LinearSettings
 from deepcuts.predict.losses import Mse
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp, fit_mlp, train_mlp
+from deepcuts.predict.targets import make_training_set
+from deepcuts.predict.training_set import Examples
 
 QUICK = MlpSettings(n_hidden=64, n_epochs=60, batch=64, device="cpu", validation=0.2)
 
@@ -31,7 +31,7 @@ def make_factors(targets, songs=None):
 
 def fit(features, factors, settings=QUICK, validation=None):
     rng = np.random.default_rng(settings.seed)
-    return fit_mlp(make_lessons("mlp", features, factors, settings, validation, rng), settings)
+    return fit_mlp(make_training_set("mlp", features, factors, settings, validation, rng), settings)
 
 
 def bent_world(n_songs=500, seed=0):
@@ -65,8 +65,10 @@ def test_the_answer_is_the_formula_worked_by_hand():
         "out.bias": np.array([0.5], np.float32),
     }
     features = one_frame_features(np.array([[1.0, 3.0], [-1.0, 1.0]]))
-    origin = Origin("mlp", {"n_cov": 0}, "bagofwords", {}, 2, np.array([10.0]), 2.0, Lineage("a fit", features.songs))
-    encoder = MlpEncoder(origin, 0, np.array([0, 1]), np.zeros(2, np.float32), np.ones(2, np.float32), layers)
+    provenance = Provenance(
+        "mlp", {"n_cov": 0}, "bagofwords", {}, 2, np.array([10.0]), 2.0, Lineage("a fit", features.songs)
+    )
+    encoder = MlpEncoder(provenance, 0, np.array([0, 1]), np.zeros(2, np.float32), np.ones(2, np.float32), layers)
     # song 0: hidden = relu(1, -1 + 6 - 1) = (1, 4), out = 3 + 4 + .5 = 7.5; song 1: relu(-1, 1 + 2 - 1) = (0, 2), 2.5
     np.testing.assert_allclose(encoder.predict(features, np.arange(2)), [[10 + 2 * 7.5], [10 + 2 * 2.5]])
 
@@ -175,7 +177,7 @@ def test_songs_with_more_listeners_count_more():
 def test_saved_arrays_build_the_same_encoder(tmp_path):
     features, factors, _ = bent_world(60)
     encoder = fit(features, factors, dataclasses.replace(QUICK, n_epochs=2))
-    again = build_mlp(encoder.origin, encoder.arrays())
+    again = build_mlp(encoder.provenance, encoder.arrays())
     assert again.fingerprint == encoder.fingerprint
     np.testing.assert_array_equal(again.predict(features, np.arange(60)), encoder.predict(features, np.arange(60)))
     encoder.save(tmp_path / "encoder")

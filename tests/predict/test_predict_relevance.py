@@ -6,9 +6,9 @@ from scipy.stats import spearmanr
 
 from deepcuts.artifacts import Features, Lineage, SongFactors, Vocabulary
 from deepcuts.predict import RelevanceSettings, fit_encoder, load_encoder, predict_songs
-from deepcuts.predict.examples import Examples
 from deepcuts.predict.lagged import grouped, lagged, statistics
 from deepcuts.predict.relevance import RIDGES, ridge_by_direction
+from deepcuts.predict.training_set import Examples
 from deepcuts.predict.uncertainty import calibrate, expected_errors
 
 

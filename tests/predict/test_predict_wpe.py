@@ -15,15 +15,15 @@ from deepcuts.factors import WmfSettings, fold_in_songs
 from deepcuts.kernels.confidence import surplus_confidence
 from deepcuts.predict import (
     CnnSettings,
-    LessonSettings,
+    EncoderSettings,
     LinearSettings,
     MlpSettings,
     weighted_prediction_error,
     wpe,
 )
-from deepcuts.predict.encoder import Origin
-from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.losses import LOSSES, make_objective
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.wpe import as_pairs, errors_and_slopes, errors_of, weighted_errors
 
 
@@ -193,7 +193,7 @@ def test_other_plays_and_factors_that_do_not_know_theirs_are_refused(listened):
 
 
 def lessons_of(loss, gamma=0.0, weights=None):
-    """Lessons on the problem of 5 factors: what the objective needs, and nothing to hear."""
+    """TrainingSet on the problem of 5 factors: what the objective needs, and nothing to hear."""
     Y, X, s = problem(5, n_users=80, n_songs=9, kind=np.float32)
     mean, scale = Y.mean(axis=0).astype(np.float64), 0.7
     surplus = sparse.csr_array(s)
@@ -202,13 +202,13 @@ def lessons_of(loss, gamma=0.0, weights=None):
                         over_all_users(Y, X, s))  # fmt: skip
     songs = Vocabulary([f"song{i}" for i in range(9)])
     settings = {"loss": loss, "wpe_gamma": gamma}
-    origin = Origin("mlp", settings, "logmel", {}, 1, mean, scale, Lineage("a fit", songs, "clean"))
+    provenance = Provenance("mlp", settings, "logmel", {}, 1, mean, scale, Lineage("a fit", songs, "clean"))
     features = Features(songs, np.zeros((9, 1), np.float32), np.arange(10), "logmel")
-    return Lessons(features, examples, examples, origin, X), Y, X, s
+    return TrainingSet(features, examples, examples, provenance, X), Y, X, s
 
 
-def value(objective, lessons, outputs, places):
-    about = [torch.from_numpy(part) for part in objective.about(lessons.train, places)]
+def value(objective, training_set, outputs, places):
+    about = [torch.from_numpy(part) for part in objective.about(training_set.train, places)]
     return float(objective(torch.from_numpy(outputs), *about))
 
 
@@ -216,37 +216,37 @@ def value(objective, lessons, outputs, places):
 @pytest.mark.parametrize(("loss", "gamma"), [("wpe", 0.0), ("wpe", 0.5), ("wpe", 1.0), ("usage", 0.0)])
 def test_objectives_are_their_definitions_up_to_one_scale_and_0_at_the_observed_factors(loss, gamma, precondition):
     rng = np.random.default_rng(1)
-    lessons, Y, X, s = lessons_of(loss, gamma, rng.uniform(0.2, 1, 9).astype(np.float32))
-    objective = make_objective(lessons, precondition=precondition, dtype=torch.float64)
+    training_set, Y, X, s = lessons_of(loss, gamma, rng.uniform(0.2, 1, 9).astype(np.float32))
+    objective = make_objective(training_set, precondition=precondition, dtype=torch.float64)
 
     def defined(outputs, places):
-        raw = lessons.origin.target_mean + outputs @ objective.basis.numpy().T
+        raw = training_set.provenance.target_mean + outputs @ objective.basis.numpy().T
         if loss == "wpe":
             errors = over_all_users(raw, X, s[places]) - over_all_users(Y[places], X, s[places])
             errors = errors / (1 + s[places].sum(axis=1)) ** gamma
         else:
             errors = (((raw - Y[places]) @ X.T) ** 2).sum(axis=1)
-        return np.average(errors, weights=lessons.train.weights[places])
+        return np.average(errors, weights=training_set.train.weights[places])
 
     found = []
     for places in (np.arange(9), np.array([4, 1, 8])):
         outputs = rng.normal(size=(len(places), 5))
-        found.append(value(objective, lessons, outputs, places) / defined(outputs, places))
+        found.append(value(objective, training_set, outputs, places) / defined(outputs, places))
     np.testing.assert_allclose(found, 1 / objective.unit, rtol=1e-4)
-    at_observed = np.linalg.solve(objective.basis.numpy(), (Y - lessons.origin.target_mean).T).T
-    assert abs(value(objective, lessons, at_observed, np.arange(9))) < 1e-5
+    at_observed = np.linalg.solve(objective.basis.numpy(), (Y - training_set.provenance.target_mean).T).T
+    assert abs(value(objective, training_set, at_observed, np.arange(9))) < 1e-5
 
 
 @pytest.mark.parametrize("precondition", [False, True])
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_all_losses_curve_alike_in_the_mean(loss, precondition):
     """So a learning rate that suits one suits all: the second difference along each output, summed, is 2."""
-    lessons, *_ = lessons_of(loss)
-    objective = make_objective(lessons, precondition=precondition, dtype=torch.float64)
+    training_set, *_ = lessons_of(loss)
+    objective = make_objective(training_set, precondition=precondition, dtype=torch.float64)
     all_songs = np.arange(9)
 
     def at(outputs):
-        return value(objective, lessons, np.tile(outputs, (9, 1)), all_songs)
+        return value(objective, training_set, np.tile(outputs, (9, 1)), all_songs)
 
     bends = [at(e) + at(-e) - 2 * at(0 * e) for e in np.eye(5)]
     assert sum(bends) == pytest.approx(2, rel=1e-5)
@@ -257,30 +257,30 @@ def test_all_losses_curve_alike_in_the_mean(loss, precondition):
 
 @pytest.mark.parametrize("loss", ["wpe", "usage"])
 def test_a_settled_network_answers_the_same_factors_standardised(loss):
-    lessons, *_ = lessons_of(loss)
-    objective = make_objective(lessons, precondition=True, dtype=torch.float32)
+    training_set, *_ = lessons_of(loss)
+    objective = make_objective(training_set, precondition=True, dtype=torch.float32)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5))
     heard = torch.randn(6, 3)
     with torch.no_grad():
         before = objective.raw(network(heard)).numpy()
-        objective.settle(network)
-        after = lessons.origin.target_mean + lessons.origin.target_scale * network(heard).numpy()
+        objective.fold_in_basis(network)
+        after = training_set.provenance.target_mean + training_set.provenance.target_scale * network(heard).numpy()
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
 def test_directions_no_user_has_do_not_blow_up_the_basis():
-    lessons, _, X, _ = lessons_of("wpe")
+    training_set, _, X, _ = lessons_of("wpe")
     X[:, 2] = 0
-    objective = make_objective(lessons, precondition=True, dtype=torch.float64)
+    objective = make_objective(training_set, precondition=True, dtype=torch.float64)
     assert np.isfinite(objective.basis.numpy()).all()
-    assert np.isfinite(value(objective, lessons, np.ones((9, 5)), np.arange(9)))
+    assert np.isfinite(value(objective, training_set, np.ones((9, 5)), np.arange(9)))
 
 
 @pytest.mark.parametrize(
     ("kind", "wrong", "words"),
     [
-        (LessonSettings, {"loss": "mae"}, "loss = 'mae': expected 'mse' or 'wpe' or 'usage'"),
+        (EncoderSettings, {"loss": "mae"}, "loss = 'mae': expected 'mse' or 'wpe' or 'usage'"),
         (CnnSettings, {"loss": "wpe", "target": "unit"}, "target = 'unit': expected 'raw' with loss = 'wpe'"),
         (LinearSettings, {"wpe_gamma": 1.0}, "wpe_gamma = 1.0: expected 0 with loss = 'mse'"),
         (MlpSettings, {"loss": "wpe", "wpe_gamma": -1.0}, "wpe_gamma"),

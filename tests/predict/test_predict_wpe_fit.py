@@ -22,10 +22,10 @@ from deepcuts.predict import (
 )
 from deepcuts.predict import train as train_module
 from deepcuts.predict.conjugate import ConjugateSolver
-from deepcuts.predict.examples import Examples
 from deepcuts.predict.linear import RidgeSolver
 from deepcuts.predict.losses import Mse
 from deepcuts.predict.train import validation_loss
+from deepcuts.predict.training_set import Examples
 
 CNN = CnnSettings(
     width=8, kernel=4, pool=2, dense=16, window=32, n_epochs=20, batch=16, lr=1e-2, device="cpu", precision="float32"
@@ -107,7 +107,7 @@ def test_the_linear_encoder_reaches_the_lowest_point_in_closed_form(played, ridg
     X = observed.users.vectors.astype(np.float64)
     s = surplus_confidence(plays.counts, observed.settings["alpha"], observed.settings["epsilon"]).toarray()
     kappa = (80 * np.trace(X.T @ X) + (s.sum(axis=1) * (X**2).sum(axis=1)).sum()) / (80 * 5)
-    scale = encoder.origin.target_scale
+    scale = encoder.provenance.target_scale
     stats = (rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)) / rows.std(axis=0, dtype=np.float64)
     W = dense_normal_equations(stats, observed, plays, ridge, kappa, scale)
     by_hand = np.column_stack([stats, np.ones(80)]) @ W
@@ -194,8 +194,8 @@ def test_a_saved_encoder_knows_its_loss_and_predicts_identically(played, name, l
     assert one.fingerprint == two.fingerprint
     one.save(tmp_path / "encoder")
     loaded = load_encoder(tmp_path / "encoder")
-    assert loaded.origin.settings["loss"] == loss
-    assert loaded.origin.lineage.parents.get("plays") == (plays.fingerprint if loss == "wpe" else None)
+    assert loaded.provenance.settings["loss"] == loss
+    assert loaded.provenance.lineage.parents.get("plays") == (plays.fingerprint if loss == "wpe" else None)
     np.testing.assert_array_equal(loaded.predict(features, np.arange(80)), one.predict(features, np.arange(80)))
 
 
@@ -232,7 +232,7 @@ def test_plays_change_nothing_under_other_losses(played):
     settings = dataclasses.replace(KINDS["mlp"], n_epochs=2)
     with_plays, without = (fit_encoder("mlp", features, observed, settings, plays=p) for p in (plays, None))
     assert with_plays.fingerprint == without.fingerprint
-    assert with_plays.origin.lineage.parents == without.origin.lineage.parents
+    assert with_plays.provenance.lineage.parents == without.provenance.lineage.parents
 
 
 def test_plays_that_may_not_be_learned_from_are_refused(played):
@@ -246,7 +246,7 @@ def test_plays_that_may_not_be_learned_from_are_refused(played):
     with pytest.raises(InputError, match="plays: none"):
         fit_encoder("linear", features, observed, settings)
     encoder = fit_encoder("linear", features, observed, settings, plays=learning)
-    assert set(encoder.origin.lineage.learned_from.ids) == set(learning.songs.ids)
+    assert set(encoder.provenance.lineage.learned_from.ids) == set(learning.songs.ids)
     with pytest.raises(InputError, match="hold no users"):
         fit_encoder("linear", features, observed.songs, settings, plays=learning)
 

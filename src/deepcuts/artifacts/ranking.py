@@ -51,5 +51,5 @@ class Ranking:
         with writing(folder) as scratch:
             table.write_parquet(scratch / "ranking.parquet")
             shape = {"n_queries": len(self.queries), "n_songs": len(self.songs), "n_rows": table.height}
-            mark = store.fingerprint(self.queries.fingerprint, self.songs.fingerprint, self.song, self.scores)
-            write_meta(scratch, Meta("ranking", mark, self.parents, self.settings, shape))
+            fingerprint = store.fingerprint(self.queries.fingerprint, self.songs.fingerprint, self.song, self.scores)
+            write_meta(scratch, Meta("ranking", fingerprint, self.parents, self.settings, shape))

@@ -13,8 +13,8 @@ Functions are imported from their modules: `from deepcuts.audio.extract import e
 from deepcuts.audio.decode import BadSound, SoundFacts
 from deepcuts.audio.echonest import EchonestSettings
 from deepcuts.audio.extract import ExtractReport
+from deepcuts.audio.extractors import FEATURES, Extractor
 from deepcuts.audio.logmel import LogMelSettings
-from deepcuts.audio.makers import FEATURES, FeatureMaker
 from deepcuts.audio.mfcc import MfccSettings
 from deepcuts.audio.pooled import PoolSettings, pool_features
 
@@ -23,7 +23,7 @@ __all__ = [
     "BadSound",
     "EchonestSettings",
     "ExtractReport",
-    "FeatureMaker",
+    "Extractor",
     "LogMelSettings",
     "MfccSettings",
     "PoolSettings",

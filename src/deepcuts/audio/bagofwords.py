@@ -392,5 +392,7 @@ def _refuse_other_features(features: Features, words: Words) -> None:
     if features.recipe != made_of["recipe"]:
         ours, theirs = made_of["settings"], dict(features.settings)
         names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
-        told = ", ".join(f"{name} = {theirs.get(name)!r} (words: {ours.get(name)!r})" for name in names)
-        raise ArtifactError(f"features were made with other settings than the words: {told}. Learn the words again.")
+        differences = ", ".join(f"{name} = {theirs.get(name)!r} (words: {ours.get(name)!r})" for name in names)
+        raise ArtifactError(
+            f"features were made with other settings than the words: {differences}. Learn the words again."
+        )

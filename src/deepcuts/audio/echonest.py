@@ -55,22 +55,22 @@ class EchonestSettings:
         return N_CHANNELS
 
 
-def hear_echonest(path: Path | str, settings: EchonestSettings) -> tuple[np.ndarray, float, SoundFacts]:
+def extract_echonest(path: Path | str, settings: EchonestSettings) -> tuple[np.ndarray, float, SoundFacts]:
     """Frames of one analysis file of the Million Song Dataset.
 
     Args:
         path: an `.h5` file with one song.
         settings: see `EchonestSettings`.
     Returns:
-        float32 [n_frames, 26], the song's seconds, and facts (0 channels: they are not told).
+        float32 [n_frames, 26], the song's seconds, and facts (0 channels: they are not found).
     Raises:
         BadSound: not such a file, truncated, too short, values that are not finite or times out of order.
     """
     path = Path(path)
     starts, values, duration, rate = _read_analysis(path)
     if len(starts) == 0 or duration < settings.min_seconds:
-        told = f"{duration:.2f} s in {len(starts)} segments, at least {settings.min_seconds:g} s are needed"
-        raise BadSound(path, "too short", told)
+        found = f"{duration:.2f} s in {len(starts)} segments, at least {settings.min_seconds:g} s are needed"
+        raise BadSound(path, "too short", found)
     if not (np.isfinite(values).all() and np.isfinite(starts).all()):
         raise BadSound(path, "not finite", "a segment holds NaN or infinity")
     if (np.diff(starts) <= 0).any():

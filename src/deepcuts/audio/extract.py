@@ -26,11 +26,11 @@ import polars as pl
 from deepcuts import store
 from deepcuts.artifacts import Features, Lineage, Vocabulary
 from deepcuts.artifacts.vocabulary import read_parquet
-from deepcuts.audio.makers import find_maker, recipe_settings
+from deepcuts.audio.extractors import find_extractor, recipe_settings
 from deepcuts.audio.shards import Known, Outcome, Place, Shelf, by_place, read_shard
 from deepcuts.audio.sources import Plan, plan_files
 from deepcuts.audio.spool import copy_rows
-from deepcuts.audio.workers import Job, hear_files
+from deepcuts.audio.workers import Job, extract_files
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.kernels.native import n_cores
 from deepcuts.progress import progress
@@ -129,9 +129,9 @@ def extract(
         ArtifactError: `out` holds features made otherwise (and overwrite is False), or something else.
         ResourceError: disk full; what is done stays done, the same call goes on from there.
     """
-    out, maker = Path(out), find_maker(kind)
-    _check_call(kind, settings, maker.settings, jobs)
-    plan = plan_files(source, maker.suffixes, table, ids)
+    out, extractor = Path(out), find_extractor(kind)
+    _check_call(kind, settings, extractor.settings, jobs)
+    plan = plan_files(source, extractor.suffixes, table, ids)
     recipe = Features(Vocabulary([]), np.zeros((0, 1)), np.zeros(1, np.int64), kind, recipe_settings(settings))
     store.recover(out)
     old = _open_old(out, recipe, overwrite)
@@ -143,8 +143,8 @@ def extract(
     report = _report(plan, outcomes, spent)
     if report.n_songs == 0:
         first = report.quarantine.row(0, named=True)
-        told = f"{first['file']}: {first['reason']}: {first['detail']}"
-        raise InputError(f"none of the {report.n_quarantined} files gave features. The first: {told}.")
+        reason = f"{first['file']}: {first['reason']}: {first['detail']}"
+        raise InputError(f"none of the {report.n_quarantined} files gave features. The first: {reason}.")
     _assemble(plan, outcomes, shelf.known, recipe, old, out)
     store.write_file(out / "ignored.csv", report.ignored.write_csv())
     shutil.rmtree(shelf.folder, ignore_errors=True)
@@ -171,9 +171,10 @@ def _open_old(out: Path, recipe: Features, overwrite: bool) -> Features | None:
         return None
     new, held = {"kind": recipe.kind, **recipe.settings}, {"kind": old.kind, **old.settings}
     names = [name for name in sorted({*new, *held}) if new.get(name) != held.get(name)]
-    told = ", ".join(f"{name} = {held.get(name)!r} there and {new.get(name)!r} here" for name in names)
+    differences = ", ".join(f"{name} = {held.get(name)!r} there and {new.get(name)!r} here" for name in names)
     raise ArtifactError(
-        f"{out}: holds features made otherwise ({told or 'not by extract'}). Choose another -o, or pass --overwrite."
+        f"{out}: holds features made otherwise ({differences or 'not by extract'}). "
+        "Choose another -o, or pass --overwrite."
     )
 
 
@@ -211,7 +212,7 @@ def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[li
     spent = _Spent()
     with progress("extract", total=len(paths), unit="file") as bar, _flushed(shelf):
         written = monotonic()
-        for place, result in hear_files(paths, job, n_jobs):
+        for place, result in extract_files(paths, job, n_jobs):
             outcome = result.outcome
             if result.is_known:
                 outcome = shelf.known[outcome.content_hash][0]

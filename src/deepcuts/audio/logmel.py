@@ -248,7 +248,7 @@ def mel_spectrogram_slowly(samples: np.ndarray, settings: LogMelSettings) -> np.
     return np.array(rows, np.float32).reshape(-1, settings.n_bands)
 
 
-def hear_logmel(path: Path | str, settings: LogMelSettings) -> tuple[np.ndarray, float, SoundFacts]:
+def extract_logmel(path: Path | str, settings: LogMelSettings) -> tuple[np.ndarray, float, SoundFacts]:
     """Log-mel frames of a sound file, all at once.
 
     Args:

@@ -20,7 +20,7 @@ from deepcuts.config import require
 from deepcuts.errors import InputError
 
 QUIETEST = 1e-10  # power that digital silence is given: -100 dB
-# So little that log(1 + C mel) is a straight line: `hear_logmel` then gives energies, to the last digits of float32.
+# So little that log(1 + C mel) is a straight line: `extract_logmel` then gives energies, to the last digits of float32.
 NO_COMPRESSION = 1e-6
 FRAMES_AT_ONCE = 2**15  # transformed at a time: twelve minutes at the default settings
 
@@ -107,7 +107,7 @@ def mfcc_frames(samples: np.ndarray, settings: MfccSettings = MfccSettings()) ->
     return with_differences(mel_spectrogram(samples, settings.mel_settings()), settings)
 
 
-def hear_mfcc(path: Path | str, settings: MfccSettings) -> tuple[np.ndarray, float, SoundFacts]:
+def extract_mfcc(path: Path | str, settings: MfccSettings) -> tuple[np.ndarray, float, SoundFacts]:
     """MFCC frames of a sound file, all at once.
 
     Returns:

@@ -87,8 +87,8 @@ def _named_files(table: pl.DataFrame) -> Sequence[str]:
 
 
 def _why(ignored: Sequence[tuple[str, str]]) -> str:
-    told = ", ".join(f"{n:,} {REASONS[reason]}" for reason, n in count_reasons(ignored))
-    return f" Passed over: {told}." if told else ""
+    counts = ", ".join(f"{n:,} {REASONS[reason]}" for reason, n in count_reasons(ignored))
+    return f" Passed over: {counts}." if counts else ""
 
 
 Found = list[tuple[str, Path]]

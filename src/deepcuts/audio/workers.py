@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from deepcuts.audio.decode import BadSound, SoundFacts
-from deepcuts.audio.makers import find_maker
+from deepcuts.audio.extractors import find_extractor
 from deepcuts.audio.shards import Outcome
 from deepcuts.audio.spool import Spool
 from deepcuts.errors import ResourceError
@@ -75,7 +75,7 @@ class Job:
     recipe: str = ""
 
 
-def hear_file(path: Path, job: Job) -> Result:
+def extract_file(path: Path, job: Job) -> Result:
     """Hash a file, and hear it unless its result is known. A bad file gives its reason, never an error.
 
     Raises:
@@ -117,12 +117,12 @@ def _hear_new(path: Path, job: Job, content_hash: str) -> tuple[Outcome, np.ndar
 
 def _spool_frames(path: Path, job: Job, spool: Spool) -> tuple[float, SoundFacts]:
     """Hear a file into a spool; the seconds of sound and the facts of the file."""
-    maker = find_maker(job.kind)
-    if maker.stream is None:
-        frames, seconds, facts = maker.hear(path, job.settings)
+    extractor = find_extractor(job.kind)
+    if extractor.stream is None:
+        frames, seconds, facts = extractor.extract(path, job.settings)
         spool.add(_as_half(path, frames))
         return seconds, facts
-    stream = maker.stream(path, job.settings)
+    stream = extractor.stream(path, job.settings)
     while True:
         try:
             spool.add(_as_half(path, next(stream)))
@@ -188,7 +188,7 @@ def _as_half(path: Path, frames: np.ndarray) -> np.ndarray:
     return frames.astype(np.float16)
 
 
-def hear_files(paths: Sequence[Path], job: Job, jobs: int) -> Iterator[tuple[int, Result]]:
+def extract_files(paths: Sequence[Path], job: Job, jobs: int) -> Iterator[tuple[int, Result]]:
     """Results in the order they are ready, each with its place in `paths`.
 
     Args:
@@ -200,7 +200,7 @@ def hear_files(paths: Sequence[Path], job: Job, jobs: int) -> Iterator[tuple[int
     """
     if not jobs:
         for place, path in enumerate(paths):
-            yield place, hear_file(path, job)
+            yield place, extract_file(path, job)
         return
     left = deque(enumerate(paths))
     while left:
@@ -309,6 +309,6 @@ def _hear(path: Path) -> Result:
         raise RuntimeError("the worker was not set up")
     _watch.begin()
     try:
-        return hear_file(path, _job)
+        return extract_file(path, _job)
     finally:
         _watch.end()

@@ -12,7 +12,7 @@ import polars as pl
 from deepcuts.artifacts import Bundle, Features, SongFactors, Songs
 from deepcuts.audio import pool_features
 from deepcuts.audio.extract import extract
-from deepcuts.audio.makers import SOUND_SUFFIXES
+from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.chain.hear import Hearing
 from deepcuts.data.filetags import from_names, read_tags
 from deepcuts.errors import InputError, SettingError

@@ -24,8 +24,8 @@ from deepcuts.artifacts import Bundle, Factors, Features, Plays, SongFactors, So
 from deepcuts.artifacts.songs import merged_names
 from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.audio.extract import ExtractReport, extract
+from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.audio.logmel import LogMelSettings
-from deepcuts.audio.makers import SOUND_SUFFIXES
 from deepcuts.chain.check import Trust, check_model
 from deepcuts.chain.steps import Steps
 from deepcuts.config import require

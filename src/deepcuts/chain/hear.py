@@ -42,7 +42,7 @@ def recipe_of(encoder: Encoder) -> Recipe:
     Raises:
         InputError: it learned from features that are not made from sound files.
     """
-    kind, record = encoder.origin.feature_kind, dict(encoder.origin.feature_settings)
+    kind, record = encoder.provenance.feature_kind, dict(encoder.provenance.feature_settings)
     pooled = None
     if kind.startswith(POOLED):
         pooled, kind, record = PoolSettings(int(record.get("n_cov", 0))), kind.removeprefix(POOLED), record["of"]

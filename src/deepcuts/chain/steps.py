@@ -66,18 +66,18 @@ class Steps:
             make: writes the folder it is given.
             command: how a person does the same by hand, for the log.
         """
-        mark, folder = store.fingerprint(*inputs), self.path(name)
-        if self.done.get(name) == mark and folder.exists():
+        made_from, folder = store.fingerprint(*inputs), self.path(name)
+        if self.done.get(name) == made_from and folder.exists():
             log.info("%s: unchanged", name)
             return folder
         log.info("%s%s", name, f": {command}" if command else "")
         make(folder)
-        self.finish(name, mark)
+        self.finish(name, made_from)
         return folder
 
-    def finish(self, name: str, mark: str) -> None:
+    def finish(self, name: str, made_from: str) -> None:
         """Record a step as done, at once: a killed chain goes on after it."""
-        self.done[name] = mark
+        self.done[name] = made_from
         self.ran.append(name)
         content = {"sources": self.sources, "done": self.done}
         store.write_file(self.folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -12,7 +12,7 @@ import typer
 from deepcuts.artifacts import TRAIN, VALIDATION, Features, Split
 from deepcuts.audio import FEATURES, PoolSettings, pool_features
 from deepcuts.audio.extract import extract
-from deepcuts.audio.makers import LIMITS
+from deepcuts.audio.extractors import LIMITS
 from deepcuts.audio.table import features_of_table, read_numbers
 from deepcuts.cli.common import (
     Json,
@@ -69,7 +69,7 @@ def feature_command(kind: str) -> Callable[..., None]:
         table = read_columns(songs, "song_id", assignments=theirs) if songs else None
         report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite,
                          isolated=True)  # fmt: skip
-        told = {
+        summary = {
             "songs": report.n_songs,
             "files": report.n_files,
             "reused": report.n_reused,
@@ -81,11 +81,11 @@ def feature_command(kind: str) -> Callable[..., None]:
             "times_real_time_per_core": round(report.times_real_time, 1),
         }
         if as_json:
-            print_json({**told, "quarantine": report.quarantine.to_dicts()})
+            print_json({**summary, "quarantine": report.quarantine.to_dicts()})
         else:
             if report.seconds_heard < LEAST_HEARD:  # so little says nothing of speed
-                del told["times_real_time_per_core"]
-            say(f"{output}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in told.items()))
+                del summary["times_real_time_per_core"]
+            say(f"{output}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in summary.items()))
         unreadable = report.ignored.filter(pl.col("reason") == "permission")["file"].to_list()
         if unreadable:
             say(f"  may not be read: {', '.join(unreadable[:10])}; {output}/ignored.csv lists all")

@@ -57,14 +57,14 @@ def reader_command(name: str) -> Callable[..., None]:
         if reading.tags is not None:
             reading.tags.save(output / "tags")
         n_users, n_songs = reading.plays.shape
-        told = {"users": n_users, "songs": n_songs, "user-song pairs": reading.plays.n_plays, **reading.notes}
+        summary = {"users": n_users, "songs": n_songs, "user-song pairs": reading.plays.n_plays, **reading.notes}
         if reading.tags is not None:
-            told["tags"] = len(reading.tags.tags)
+            summary["tags"] = len(reading.tags.tags)
         if as_json:
-            print_json(told)
+            print_json(summary)
             return
         say(f"{output}:")
-        for what, count in told.items():
+        for what, count in summary.items():
             say(f"  {count:>12,} {what}")
 
     command.__doc__ = ABOUT[name]
@@ -100,13 +100,13 @@ def history(
         if table.height:
             table.write_parquet(output / f"{name}.parquet")
     n_users, n_songs = reading.plays.shape
-    told = {"users": n_users, "songs": n_songs, "plays": int(reading.plays.counts.sum()),
+    summary = {"users": n_users, "songs": n_songs, "plays": int(reading.plays.counts.sum()),
             "skips kept": reading.skips.height, "marks kept": reading.marks.height, **reading.notes}  # fmt: skip
     if as_json:
-        print_json(told)
+        print_json(summary)
         return
     say(f"{output}:")
-    for what, count in told.items():
+    for what, count in summary.items():
         say(f"  {count:>12,} {what}")
 
 
@@ -116,7 +116,7 @@ def what(
     as_json: Json = False,
 ) -> None:
     """Say what files look like, and which command reads them."""
-    rows = [(name, *told) for path in source for name, *told in describe(path)]
+    rows = [(name, *row) for path in source for name, *row in describe(path)]
     table = pl.DataFrame(rows, schema=dict.fromkeys(("file", "looks_like", "command"), pl.String), orient="row")
     print_table(table, as_json)
 
@@ -134,8 +134,8 @@ def taste(output: Out, toml: Toml = None, assignments: Set = None) -> None:
     """Make a taste profile as big and as skewed as the real one, with the songs' content and the truth."""
     settings = settings_of(TasteSettings, toml, assignments, "taste")
     path = make_taste(settings, output)
-    told = f"{settings.n_users:,} users, {settings.n_songs:,} songs, {settings.n_plays:,} (user, song) pairs"
-    say(f"{output}: {told} in {path.name}; content in features, what they are drawn from in truth")
+    size = f"{settings.n_users:,} users, {settings.n_songs:,} songs, {settings.n_plays:,} (user, song) pairs"
+    say(f"{output}: {size} in {path.name}; content in features, what they are drawn from in truth")
 
 
 TRACK_COLUMNS = "song_id,track_id,group"
@@ -200,6 +200,6 @@ def split(
         only=Features.load(only).songs.ids.to_list() if only else None,
     )
     made.save(output)
-    told = ", ".join(f"{int((made.roles == role).sum()):,} {name}" for role, name in enumerate(ROLE_NAMES))
+    sizes = ", ".join(f"{int((made.roles == role).sum()):,} {name}" for role, name in enumerate(ROLE_NAMES))
     hidden = counts.n_plays - made.learning_plays(counts).n_plays
-    say(f"{output}: {told} songs; {hidden:,} of {counts.n_plays:,} (user, song) pairs are hidden")
+    say(f"{output}: {sizes} songs; {hidden:,} of {counts.n_plays:,} (user, song) pairs are hidden")

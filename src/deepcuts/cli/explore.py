@@ -126,8 +126,8 @@ def lists(
     same_space(observed.lineage, heard.lineage, what=(str(factors), str(predicted)))
     users, songs = observed.users.vectors, heard.songs
     seen = usage_space(users, observed_rows(observed, songs, counts), centred=centred)
-    told = usage_space(users, heard.vectors, centred=centred)
-    compared = compare_lists(seen, told, songs, counts.songs_table, settings, query_ids=queries)
+    by_sound = usage_space(users, heard.vectors, centred=centred)
+    compared = compare_lists(seen, by_sound, songs, counts.songs_table, settings, query_ids=queries)
     shown = compared.side_by_side(counts.songs_table, show)
     if as_json:
         print_json({"lists": shown.to_dicts(), "summary": compared.summary.to_dicts()})

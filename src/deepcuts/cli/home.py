@@ -62,12 +62,12 @@ def tell_built(built: "Built", output: Path, as_json: bool) -> None:
     Raises:
         QuarantineError: some files could not be heard or read.
     """
-    told = {**built.notes, "sound files set aside": built.n_quarantined}
+    summary = {**built.notes, "sound files set aside": built.n_quarantined}
     if as_json:
-        print_json({**told, "steps run": list(built.ran), "trust": built.trust.record() if built.trust else None})
+        print_json({**summary, "steps run": list(built.ran), "trust": built.trust.record() if built.trust else None})
     else:
         say(f"{output}:")
-        for what, n in told.items():
+        for what, n in summary.items():
             say(f"  {n:>12,} {what}")
         say(f"Ask it: {example_of(built, output)}")
     if built.n_quarantined or built.unreadable:

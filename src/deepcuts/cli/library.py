@@ -7,7 +7,7 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Plays, Songs
-from deepcuts.audio.makers import SOUND_SUFFIXES
+from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.cli.common import Json, Out, Set, Toml, print_json, read_columns, say, settings_of
 from deepcuts.data.histories import navidrome_library
 from deepcuts.data.library import LibraryReading, read_library
@@ -39,11 +39,11 @@ def library(
     old = Songs.load(output) if (output / "meta.json").exists() else None
     reading = read_library(music, SOUND_SUFFIXES, old)
     save_library(reading, output)
-    told = told_of_library(reading)
+    summary = told_of_library(reading)
     if as_json:
-        print_json(told)
+        print_json(summary)
     else:
-        say(f"{output}: " + ", ".join(f"{n:,} {what}" for what, n in told.items()))
+        say(f"{output}: " + ", ".join(f"{n:,} {what}" for what, n in summary.items()))
     refuse_silence(reading, output)
 
 
@@ -56,15 +56,15 @@ def save_library(reading: LibraryReading, output: Path) -> None:
 
 def told_of_library(reading: LibraryReading) -> dict[str, int]:
     """What the reading found, in numbers."""
-    told = {"songs": len(reading.songs), "unchanged": reading.n_reused}
+    summary = {"songs": len(reading.songs), "unchanged": reading.n_reused}
     table = reading.songs.table
     for name in ("artist", "title", "mbid", "isrc"):
-        told[f"with {name}"] = table.height - table[name].null_count()
-    told["copies of others (duplicates.csv)"] = reading.duplicates.height
-    told["without readable tags (problems.csv)"] = reading.problems.height
+        summary[f"with {name}"] = table.height - table[name].null_count()
+    summary["copies of others (duplicates.csv)"] = reading.duplicates.height
+    summary["without readable tags (problems.csv)"] = reading.problems.height
     for reason, n in count_reasons(reading.ignored.rows()):
-        told[f"passed over, {REASONS[reason]} (ignored.csv)"] = n
-    return {what: n for what, n in told.items() if n or what == "songs"}
+        summary[f"passed over, {REASONS[reason]} (ignored.csv)"] = n
+    return {what: n for what, n in summary.items() if n or what == "songs"}
 
 
 def refuse_silence(reading: LibraryReading, output: Path) -> None:
@@ -105,11 +105,11 @@ def match(
     settings = settings_of(MatchSettings, toml, assignments, "match")
     matches = match_songs(history.songs_table, songs, settings, read_corrections(corrections))
     matched_plays(history, matches, songs).save(output)
-    told = write_matches(history, matches, songs, output)
+    summary = write_matches(history, matches, songs, output)
     if as_json:
-        print_json(told)
+        print_json(summary)
         return
-    say(f"{output}: " + ", ".join(f"{n:,} {what}" for what, n in told.items()))
+    say(f"{output}: " + ", ".join(f"{n:,} {what}" for what, n in summary.items()))
 
 
 def read_corrections(path: Path | None) -> dict[str, str]:
@@ -130,13 +130,13 @@ def write_matches(plays: Plays, matches: pl.DataFrame, library: Songs, output: P
     missing = table.filter(pl.col("library_id").is_null())
     write_file(output / "unmatched.csv", missing.write_csv())
     found = table.filter(pl.col("library_id").is_not_null())
-    told = {"songs matched": found.height, "plays of them": int(found["plays"].sum())}
+    summary = {"songs matched": found.height, "plays of them": int(found["plays"].sum())}
     for how in ("hand", "id", "file", "mbid", "isrc", "name", "spelling", "fuzzy"):
-        told[f"by {how}"] = int((found["how"] == how).sum())
-    told["ambiguous (the first of several was taken)"] = int((found["n_candidates"] > 1).sum())
-    told["songs not in the library (unmatched.csv)"] = missing.height
-    told["plays of those"] = int(missing["plays"].sum())
-    return {what: n for what, n in told.items() if n or what == "songs matched"}
+        summary[f"by {how}"] = int((found["how"] == how).sum())
+    summary["ambiguous (the first of several was taken)"] = int((found["n_candidates"] > 1).sum())
+    summary["songs not in the library (unmatched.csv)"] = missing.height
+    summary["plays of those"] = int(missing["plays"].sum())
+    return {what: n for what, n in summary.items() if n or what == "songs matched"}
 
 
 def report_of(plays: Plays, matches: pl.DataFrame, library: Songs) -> pl.DataFrame:

@@ -45,14 +45,14 @@ def bundle(
     refuse_to_replace(output, kind="bundle")
     observed = Factors.load(factors)
     counts = Plays.load(plays) if plays is not None else None
-    table, mark = counts.songs_table if counts is not None else None, ""
+    table, split_hash = counts.songs_table if counts is not None else None, ""
     if split is not None:
         chosen = Split.load(split)
-        mark = chosen.fingerprint
+        split_hash = chosen.fingerprint
         counts = chosen.learning_plays(counts) if counts is not None else None
     if songs is not None:
-        told = read_columns(songs, "song_id")
-        table = told if table is None else merged_names(told, table)
+        named = read_columns(songs, "song_id")
+        table = named if table is None else merged_names(named, table)
     made = Bundle.of(
         observed,
         SongFactors.load(predicted) if predicted is not None else None,
@@ -60,7 +60,7 @@ def bundle(
         songs_table=table,
         encoder=encoder,
         card=card_of(observed, encoder) | ({"music": str(music.resolve())} if music is not None else {}),
-        split=mark,
+        split=split_hash,
     )
     made.save(output)
     n_cold = int((made.songs.n_listeners == 0).sum()) if made.songs.n_listeners is not None else 0

@@ -74,8 +74,8 @@ def fit(
         )
         made.save(output)
     n_heard = int((observed.songs.songs.find(heard.songs.ids) >= 0).sum())
-    say(f"{output}: {encoder}, {made.origin.n_factors} factors: heard {n_heard:,} songs; factors from "
-        f"{len(made.origin.lineage.learned_from or ()):,} songs")  # fmt: skip
+    say(f"{output}: {encoder}, {made.provenance.n_factors} factors: heard {n_heard:,} songs; factors from "
+        f"{len(made.provenance.lineage.learned_from or ()):,} songs")  # fmt: skip
 
 
 def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:

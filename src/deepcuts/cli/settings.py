@@ -65,7 +65,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "model": ("model", later("chain.build", "ModelSettings")),
     "match": ("match", later("data.match", "MatchSettings")),
     "factors": ("factors", always(WmfSettings)),
-    **{f"audio {name}": (name, always(maker.settings)) for name, maker in FEATURES.items()},
+    **{f"audio {name}": (name, always(extractor.settings)) for name, extractor in FEATURES.items()},
     "audio pool": ("pool", always(PoolSettings)),
     "audio words": ("words", later("audio.bagofwords", "WordsSettings")),
     **{f"predict {name}": (name, encoder_settings(name)) for name in ENCODER_NAMES},
@@ -134,7 +134,7 @@ def field_docs(cls: type) -> dict[str, str]:
             continue
         section = text.split("Attributes:", 1)[1]
         for names, said in re.findall(r"^    ([A-Za-z]\w*(?:, \w+)*): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE):
-            told = re.sub(r"\n\s+", "\n", said)
+            one_line = re.sub(r"\n\s+", "\n", said)
             for name in names.split(", "):
-                docs.setdefault(name, told)
+                docs.setdefault(name, one_line)
     return docs

@@ -44,11 +44,11 @@ def trial(
     if output.exists() and any(output.iterdir()) and not (output / "report.json").exists():
         raise ArtifactError(f"{output}: exists and is not the folder of a trial. Choose another -o.")
     settings = TrialSettings(by, 1 if by == "time" else n_folds, n_seeds, 0, encoder)
-    lessons = settings_of(ENCODERS[encoder].settings, toml, assignments, encoder)
+    encoder_settings = settings_of(ENCODERS[encoder].settings, toml, assignments, encoder)
     work = output.with_name(f".{output.name}.work")
     report, users = run_folds(
-        Plays.load(plays), Features.load(features), settings, settings_of(WmfSettings, toml, [], "factors"), lessons,
-        work, systems=read_systems(systems or []),
+        Plays.load(plays), Features.load(features), settings, settings_of(WmfSettings, toml, [], "factors"),
+        encoder_settings, work, systems=read_systems(systems or []),
     )  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     users.write_parquet(output / "users.parquet")

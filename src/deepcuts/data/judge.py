@@ -49,7 +49,7 @@ def judge(cells: pl.DataFrame, time_unit: str = "s", n_columns: int = 0, decimal
     """
     extras = [name for name in cells.columns if name not in (*CORE, *NOTED, ARTIST)]
     carried = [name for name in NOTED if name in cells.columns and name != "reason"]
-    told = "line" in cells.columns  # rows with a line number are kept for messages
+    with_lines = "line" in cells.columns  # rows with a line number are kept for messages
     frame = cells.with_columns(pl.col("user_id", "song_id", *extras).cast(pl.String).str.strip_chars())
     frame = frame.with_columns(_filled(name) for name in extras).with_columns(number=pl.lit(1.0))
     bad = {NO_USER: pl.col("user_id").fill_null("") == "", NO_SONG: pl.col("song_id").fill_null("") == ""}
@@ -57,7 +57,7 @@ def judge(cells: pl.DataFrame, time_unit: str = "s", n_columns: int = 0, decimal
         artist = pl.col(ARTIST).cast(pl.String).str.strip_chars().fill_null("")
         named = pl.when(artist == "").then("song_id").otherwise(artist + " – " + pl.col("song_id"))
         frame = frame.with_columns(song_id=pl.when(~bad[NO_SONG]).then(named))
-    if told:
+    if with_lines:
         bad[BROKEN_ID] = pl.any_horizontal(pl.col("user_id", "song_id").str.contains(r"[\n\r\x00]")).fill_null(False)
     columns: list[Any] = ["user_id", "song_id", pl.col("number").alias("plays"), *extras, *carried]
     if "plays" in cells.columns:
@@ -70,15 +70,15 @@ def judge(cells: pl.DataFrame, time_unit: str = "s", n_columns: int = 0, decimal
         exact = number_of.cast(pl.Float32).cast(pl.Float64) == number_of
         bad[TOO_GREAT] = ((number_of > MOST_EXACT) & ~exact).fill_null(False)
         bad[TOO_SMALL] = (number_of.cast(pl.Float32) == 0).fill_null(False)
-        columns += [pl.col("plays").cast(pl.String).alias("plays_text")] if told else []
+        columns += [pl.col("plays").cast(pl.String).alias("plays_text")] if with_lines else []
     if "time" in cells.columns:
         frame = frame.with_columns(first=unix_seconds(cells["time"], time_unit))
         bad[NO_TIME] = pl.col("first").is_null()
         bad[LATE_TIME] = ~pl.col("first").is_between(EARLIEST_SECONDS, latest_seconds()).fill_null(True)
-        columns += ["first", *([pl.col("time").cast(pl.String).alias("time_text")] if told else [])]
+        columns += ["first", *([pl.col("time").cast(pl.String).alias("time_text")] if with_lines else [])]
     if n_columns:
         columns.append(pl.lit(n_columns).alias("n_columns"))
-    if told:
+    if with_lines:
         columns.append(pl.lit(time_unit).alias("time_unit"))
     reason = pl.col("reason") if "reason" in cells.columns else pl.lit(None, dtype=pl.String)
     if frame.select(pl.any_horizontal(*bad.values()).any()).item():

@@ -180,15 +180,15 @@ def find_duplicates(songs: Songs) -> pl.DataFrame:
     hashes = dict(songs.files.select("song_id", "hash").iter_rows()) if songs.files is not None else {}
     found = []
     for row in songs.table.iter_rows(named=True):
-        song_id, mark = row["song_id"], hashes.get(row["song_id"], "")
+        song_id, digest = row["song_id"], hashes.get(row["song_id"], "")
         name = (artist_key(row["artist"] or ""), title_key(row["title"] or ""), title_key(row["album"] or ""))
         length = row["duration"] or 0.0
         near = [one for one, other in by_name[name] if abs(other - length) <= SECONDS_APART] if all(name[:2]) else []
-        if mark and mark in by_hash:
-            found.append((song_id, row["file"], by_hash[mark], "same bytes"))
+        if digest and digest in by_hash:
+            found.append((song_id, row["file"], by_hash[digest], "same bytes"))
         elif near:
             found.append((song_id, row["file"], near[0], "same song"))
         else:
             by_name[name].append((song_id, length))
-        by_hash.setdefault(mark, song_id)
+        by_hash.setdefault(digest, song_id)
     return pl.DataFrame(found, schema=dict.fromkeys(("song_id", "file", "copy_of", "how"), pl.String), orient="row")

@@ -75,9 +75,9 @@ def sniff(
     if not any(line.strip() for line in lines):
         raise InputError(f"{where}: the file is empty. Check that it was written whole.")
     while not lines[n_head].strip() or lines[n_head].lower().startswith("sep="):
-        told = lines[n_head].strip()[4:5]
-        if told and separator == "auto":
-            separator = told if told != "\\" else "\t"
+        declared = lines[n_head].strip()[4:5]
+        if declared and separator == "auto":
+            separator = declared if declared != "\\" else "\t"
         n_head += 1
         if n_head == len(lines):
             raise InputError(f"{where}: contains no rows. Check that it was written whole.")

@@ -247,11 +247,11 @@ def _split_by_time(roles: np.ndarray, plays: Plays, settings: SplitSettings, eli
         cutoff = _latest(born[eligible], settings.test)
     roles[eligible & (born >= cutoff)] = TEST
     others = eligible & (roles == TRAIN)
-    told = {"cutoff": int(cutoff)}
+    cutoffs = {"cutoff": int(cutoff)}
     if settings.validation and others.any():
-        told["validation_cutoff"] = _latest(born[others], settings.validation)
-        roles[others & (born >= told["validation_cutoff"])] = VALIDATION
-    return told
+        cutoffs["validation_cutoff"] = _latest(born[others], settings.validation)
+        roles[others & (born >= cutoffs["validation_cutoff"])] = VALIDATION
+    return cutoffs
 
 
 def _latest(times: np.ndarray, fraction: float) -> int:

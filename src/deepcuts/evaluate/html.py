@@ -135,9 +135,9 @@ def _systems(content: Mapping[str, Any]) -> str:
         cells = [name]
         for metric, digits in ((key, 4), ("auc", 3)):
             value = row[metric]
-            told = f"{number(value['low'], digits)} to {number(value['high'], digits)}"
+            interval = f"{number(value['low'], digits)} to {number(value['high'], digits)}"
             bar = _bar(value, spans[metric], row["kind"])
-            cells.append(f"<td class=n><b>{number(value['mean'], digits)}</b>{bar}<small>{told}</small></td>")
+            cells.append(f"<td class=n><b>{number(value['mean'], digits)}</b>{bar}<small>{interval}</small></td>")
         cells += [f"<td class=n>{number(row[f'{one}{short}'], 3)}</td>" for one in ("recall", "ndcg")]
         cells.append(f"<td class=n>{row['tied']:.1%}</td>")
         rows.append(cells)
@@ -169,9 +169,9 @@ def _compared(content: Mapping[str, Any]) -> str:
     rows = []
     for one in content["comparisons"]:
         digits = 3 if one["metric"] == "auc" else 4
-        told = f"{one['low']:+.{digits}f} to {one['high']:+.{digits}f}" if one["low"] is not None else "–"
+        interval = f"{one['low']:+.{digits}f} to {one['high']:+.{digits}f}" if one["low"] is not None else "–"
         difference = "–" if one["difference"] is None else f"{one['difference']:+.{digits}f}"
-        cells = [f"{escape(one['a'])} − {escape(one['b'])}", _title(one["metric"]), f"<b>{difference}</b>", told]
+        cells = [f"{escape(one['a'])} − {escape(one['b'])}", _title(one["metric"]), f"<b>{difference}</b>", interval]
         cells.append(p_text(one["p"], content["settings"]["n_bootstrap"]))
         rows.append([f"<td class=n>{cell}</td>" for cell in cells])
     intro = (
@@ -191,8 +191,8 @@ def _by_popularity(content: Mapping[str, Any]) -> str:
     head = ["system"]
     for one in bins:
         low, high = one["listeners_low"], one["listeners_high"]
-        told = f"{low}" if low == high else f"{low} to {high}"
-        head.append(f"{told} listeners<br>{one['n_songs']} songs")
+        range_text = f"{low}" if low == high else f"{low} to {high}"
+        head.append(f"{range_text} listeners<br>{one['n_songs']} songs")
     rows = []
     for row in content["rows"]:
         cells = [f"<td>{escape(row['system'])}</td>"]

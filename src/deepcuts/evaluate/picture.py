@@ -81,8 +81,8 @@ def _draw_dots(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, chance: 
 
 def _caption(content: Mapping[str, Any]) -> str:
     kinds = {row["kind"] for row in content["rows"]}
-    told = {"content": "teal: hears the songs", "control": "grey: control", "ceiling": "orange diamond: ceiling"}
-    legend = " · ".join(told[kind] for kind in told if kind in kinds)
+    colours = {"content": "teal: hears the songs", "control": "grey: control", "ceiling": "orange diamond: ceiling"}
+    legend = " · ".join(colours[kind] for kind in colours if kind in kinds)
     if any(row["cheating"] for row in content["rows"]):
         legend += " · hollow, *: has seen hidden plays"
     return (

@@ -35,8 +35,8 @@ from deepcuts.evaluate.metrics import (
     relevance,
     share_beaten,
 )
+from deepcuts.evaluate.partial_result import PartialResult
 from deepcuts.evaluate.systems import WITH_INTERVALS, EvaluateSettings, Evaluation, Row, System
-from deepcuts.evaluate.tally import Tally
 from deepcuts.kernels.native import default_threads, one_blas_thread
 from deepcuts.kernels.places import count_places, places_by_sorting
 from deepcuts.kernels.product import DistinctRows
@@ -79,9 +79,9 @@ def evaluate(
     if not len(users):
         raise InputError("evaluate: no user played any test song, so there is nothing to score. Check the split.")
     plan = _Plan.draw(users, hidden, settings)
-    tallies = _tally_all(systems, plan, None if checkpoint is None else Path(checkpoint))
+    partial_results = _score_all(systems, plan, None if checkpoint is None else Path(checkpoint))
     return Evaluation(
-        rows=[_row(system, tally, plan) for system, tally in zip(systems, tallies, strict=True)],
+        rows=[_row(system, partial, plan) for system, partial in zip(systems, partial_results, strict=True)],
         settings=settings,
         users=users,
         n_songs=n_songs,
@@ -135,45 +135,47 @@ class _Plan:
         )
 
 
-def _tally_all(systems: Sequence[System], plan: _Plan, checkpoint: Path | None) -> list[Tally]:
-    """One tally a system, from where the checkpoint stands."""
-    tallies, keep = _begin(systems, plan, checkpoint)
+def _score_all(systems: Sequence[System], plan: _Plan, checkpoint: Path | None) -> list[PartialResult]:
+    """One partial result for each system, from where the checkpoint stands."""
+    partial_results, keep = _begin(systems, plan, checkpoint)
     n_users = len(plan.users)
     with progress("evaluate", total=len(systems) * n_users, unit="user") as bar, one_blas_thread():
-        bar.skip(sum(tally.n_done for tally in tallies))
+        bar.skip(sum(partial.n_done for partial in partial_results))
         for place, system in enumerate(systems):
-            if place == len(tallies):
-                tallies.append(Tally.empty(n_users, plan.hidden.shape[1], plan.settings.n_bootstrap))
-            _finish(tallies[place], system, plan, bar, keep)
-    return tallies
+            if place == len(partial_results):
+                partial_results.append(PartialResult.empty(n_users, plan.hidden.shape[1], plan.settings.n_bootstrap))
+            _finish(partial_results[place], system, plan, bar, keep)
+    return partial_results
 
 
-def _begin(systems: Sequence[System], plan: _Plan, checkpoint: Path | None) -> tuple[list[Tally], Callable[[], None]]:
-    """The tallies of an earlier run, and what to call after every chunk to keep them."""
+def _begin(
+    systems: Sequence[System], plan: _Plan, checkpoint: Path | None
+) -> tuple[list[PartialResult], Callable[[], None]]:
+    """The partial results of an earlier run, and what to call after every chunk to keep them."""
     if checkpoint is None:
         return [], lambda: None
     refuse_to_replace(checkpoint, kind=KIND)
     inputs, settings = inputs_of(systems, plan.hidden), dataclasses.asdict(plan.settings)
-    tallies = read_checkpoint(checkpoint, inputs, settings)
+    partial_results = read_checkpoint(checkpoint, inputs, settings)
     saved = time.monotonic()
 
     def keep() -> None:
         nonlocal saved
         if time.monotonic() - saved >= SECONDS_BETWEEN_CHECKPOINTS:
-            save_checkpoint(checkpoint, inputs, settings, tallies)
+            save_checkpoint(checkpoint, inputs, settings, partial_results)
             saved = time.monotonic()
 
-    return tallies, keep
+    return partial_results, keep
 
 
-def _finish(tally: Tally, system: System, plan: _Plan, bar: Bar, keep: Callable[[], None]) -> None:
+def _finish(partial: PartialResult, system: System, plan: _Plan, bar: Bar, keep: Callable[[], None]) -> None:
     """Score the users of one system that were not yet scored."""
-    firsts = range(tally.n_done, len(plan.users), plan.settings.chunk)
+    firsts = range(partial.n_done, len(plan.users), plan.settings.chunk)
     rank = _ranker(system, plan)
     with ThreadPoolExecutor(min(default_threads(), max(len(firsts), 1))) as pool:
         try:
-            for part in pool.map(lambda first: _tally_chunk(first, system, plan, rank), firsts):
-                tally.add(part)
+            for part in pool.map(lambda first: _score_chunk(first, system, plan, rank), firsts):
+                partial.add(part)
                 bar.advance(part.n_done, note=system.name)
                 keep()
         except BaseException:
@@ -181,8 +183,8 @@ def _finish(tally: Tally, system: System, plan: _Plan, bar: Bar, keep: Callable[
             raise
 
 
-def _tally_chunk(first: int, system: System, plan: _Plan, rank: Ranker) -> Tally:
-    """The tally of one chunk of users alone."""
+def _score_chunk(first: int, system: System, plan: _Plan, rank: Ranker) -> PartialResult:
+    """The partial result of one chunk of users alone."""
     settings, block = plan.settings, slice(first, first + plan.settings.chunk)
     wanted = plan.hidden[block]
     places, first_scores = rank(system.user_vectors[plan.users[block]], wanted)
@@ -193,7 +195,7 @@ def _tally_chunk(first: int, system: System, plan: _Plan, rank: Ranker) -> Tally
     if len(counts):
         sums = _sum_draws(first_scores(len(counts)), wanted[: len(counts)], counts, plan)
     tied = int(np.count_nonzero(places.equal > 1))
-    return Tally(values, sums, _beaten_by_song(places), tied, wanted.shape[0])
+    return PartialResult(values, sums, _beaten_by_song(places), tied, wanted.shape[0])
 
 
 def _ranker(system: System, plan: _Plan) -> Ranker:
@@ -271,13 +273,13 @@ def _sum_draws(scores: np.ndarray, hidden: sparse.csr_array, counts: np.ndarray,
     return np.array(sums)
 
 
-def _row(system: System, tally: Tally, plan: _Plan) -> Row:
-    values = np.empty_like(tally.values)
-    values[:, plan.order] = tally.values
-    told = (system.name, system.kind, system.cheating, system.note, system.protocol)
-    draws = dict(zip(WITH_INTERVALS, tally.draws, strict=True))
+def _row(system: System, partial: PartialResult, plan: _Plan) -> Row:
+    values = np.empty_like(partial.values)
+    values[:, plan.order] = partial.values
+    identity = (system.name, system.kind, system.cheating, system.note, system.protocol)
+    draws = dict(zip(WITH_INTERVALS, partial.draws, strict=True))
     by_name = dict(zip(METRICS, values, strict=True))
-    return Row(*told, by_name, draws, tally.tied / plan.hidden.nnz, tally.song_auc)
+    return Row(*identity, by_name, draws, partial.tied / plan.hidden.nnz, partial.song_auc)
 
 
 def relevant_plays(plays: Plays, users: Vocabulary, songs: Vocabulary) -> sparse.csr_array:

@@ -114,15 +114,15 @@ def extreme_tags(
     spread = np.where(values.std(axis=0) > 0, values.std(axis=0), 1)
     standard = (values - values.mean(axis=0)) / spread
     z = (rows[:, enough].T @ standard[:, chosen]) / np.sqrt(carriers[enough])[:, None]
-    told = []
+    found = []
     for column, factor in enumerate(chosen):
         for end, order in _ends(z[:, column], min(settings.n_tags, len(enough) // 2)):
             for rank, place in enumerate(order, 1):
                 tag = enough[place]
-                told.append((factor, end, rank, tags.tags[tag], float(z[place, column]), int(carriers[tag])))
+                found.append((factor, end, rank, tags.tags[tag], float(z[place, column]), int(carriers[tag])))
     schema = {"factor": pl.Int64, "end": pl.String, "rank": pl.Int64, "tag_id": pl.String, "z": pl.Float64,
               "n_songs": pl.Int64}  # fmt: skip
-    return pl.DataFrame(told, schema=schema, orient="row")
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def extremes_text(artists: pl.DataFrame, tags: pl.DataFrame | None = None) -> str:

@@ -192,17 +192,17 @@ def _measure(
 ) -> dict[str, np.ndarray]:
     """Each measure of each query: {"overlap": [n_queries], "intra_cosine_observed": ..., ...}."""
     k = found[0].shape[1]
-    told = {"overlap": (found[0][:, :, None] == found[1][:, None, :]).sum(axis=(1, 2)) / k}
+    measures = {"overlap": (found[0][:, :, None] == found[1][:, None, :]).sum(axis=(1, 2)) / k}
     for side, lists in zip(SIDES, found, strict=True):
         vectors = space[lists].astype(np.float64)
         together = (vectors.sum(axis=1) ** 2).sum(axis=1)
-        told[f"intra_cosine_{side}"] = (together - (vectors**2).sum(axis=(1, 2))) / (k * (k - 1))
+        measures[f"intra_cosine_{side}"] = (together - (vectors**2).sum(axis=(1, 2))) / (k * (k - 1))
         if artists is not None:
             number = _numbers(artists)
             listed = number[lists]
-            told[f"distinct_artists_{side}"] = np.array([len(set(row)) for row in listed], dtype=np.float64)
-            told[f"same_artist_{side}"] = (listed == number[queries][:, None]).any(axis=1).astype(np.float64)
-    return told
+            measures[f"distinct_artists_{side}"] = np.array([len(set(row)) for row in listed], dtype=np.float64)
+            measures[f"same_artist_{side}"] = (listed == number[queries][:, None]).any(axis=1).astype(np.float64)
+    return measures
 
 
 def _numbers(artists: Sequence[str | None]) -> np.ndarray:

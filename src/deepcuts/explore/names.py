@@ -18,8 +18,8 @@ def column_of(songs: Vocabulary, table: pl.DataFrame, column: str = "artist") ->
     if column not in table.columns:
         raise InputError(f"songs table: no column {column!r}.{did_you_mean(column, table.columns)}")
     asked = pl.DataFrame({"song_id": songs.ids})
-    told = table.select("song_id", pl.col(column).cast(pl.String)).unique("song_id", keep="first")
-    return asked.join(told, on="song_id", how="left", maintain_order="left")[column].to_list()
+    names = table.select("song_id", pl.col(column).cast(pl.String)).unique("song_id", keep="first")
+    return asked.join(names, on="song_id", how="left", maintain_order="left")[column].to_list()
 
 
 def song_names(songs: Vocabulary, table: pl.DataFrame) -> list[str]:

@@ -213,8 +213,8 @@ def place_names(axes: Axes, names: Sequence[tuple[str, tuple[float, float]]], ta
 def _dots(axes: Axes, xy: np.ndarray, labels: np.ndarray, colours: Sequence[str], size: float) -> None:
     grey = labels < 0
     axes.scatter(xy[grey, 0], xy[grey, 1], s=size * 0.7, color=NO_STYLE, alpha=0.5, linewidths=0, zorder=1)
-    told = np.array(colours, dtype=object)[labels[~grey]] if (~grey).any() else []
-    axes.scatter(xy[~grey, 0], xy[~grey, 1], s=size, c=list(told), alpha=0.8, linewidths=0, zorder=2)
+    coloured = np.array(colours, dtype=object)[labels[~grey]] if (~grey).any() else []
+    axes.scatter(xy[~grey, 0], xy[~grey, 1], s=size, c=list(coloured), alpha=0.8, linewidths=0, zorder=2)
 
 
 def _frame(axes: Axes) -> None:

@@ -111,14 +111,16 @@ class TagScores:
 
     def table(self) -> pl.DataFrame:
         """One row a tag, best first: tag_id, n_songs, auc, n_folds (that had both classes)."""
-        told = {
+        columns = {
             "tag_id": self.tags.ids,
             "n_songs": self.n_carriers,
             "auc": mean_over_folds(self.auc),
             "n_folds": np.isfinite(self.auc).sum(axis=0),
         }
         return (
-            pl.DataFrame(told).with_columns(pl.col("auc").fill_nan(None)).sort("auc", descending=True, nulls_last=True)
+            pl.DataFrame(columns)
+            .with_columns(pl.col("auc").fill_nan(None))
+            .sort("auc", descending=True, nulls_last=True)
         )
 
     def save(self, folder: Path | str) -> None:
@@ -129,9 +131,9 @@ class TagScores:
             pl.DataFrame({"song_id": self.songs.ids, "fold": self.fold}).write_parquet(scratch / "folds.parquet")
             save_array(scratch, "auc", self.auc)
             shape = {"n_songs": len(self.songs), "n_tags": len(self.tags), "n_untagged": self.n_untagged}
-            told = {**self.settings, "mean_auc": self.mean, "low": self.low, "high": self.high}
-            mark = store.fingerprint(self.songs.fingerprint, self.tags.fingerprint, self.auc)
-            write_meta(scratch, Meta("tagscores", mark, self.parents, told, shape))
+            record = {**self.settings, "mean_auc": self.mean, "low": self.low, "high": self.high}
+            fingerprint = store.fingerprint(self.songs.fingerprint, self.tags.fingerprint, self.auc)
+            write_meta(scratch, Meta("tagscores", fingerprint, self.parents, record, shape))
 
 
 def predict_tags(

@@ -309,8 +309,8 @@ def _keep(history: list[HalfSweep], new: HalfSweep, nothing_learned: float) -> N
                 *(new["sweep"], new["half"], before, new["objective"]),
             )
     history.append(new)
-    told = (new["sweep"], new["half"], new["objective"], new["seconds"])
-    log.log(step_level(), "sweep %d, %s: objective %.9g, %.3f s", *told)
+    line = (new["sweep"], new["half"], new["objective"], new["seconds"])
+    log.log(step_level(), "sweep %d, %s: objective %.9g, %.3f s", *line)
 
 
 def _begin(

@@ -77,9 +77,9 @@ def backend() -> str:
 
 def default_threads() -> int:
     """OMP_NUM_THREADS where it is set, else every processor this process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if told.isdigit() and int(told) > 0:
-        return int(told)
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if setting.isdigit() and int(setting) > 0:
+        return int(setting)
     return n_cores()
 
 

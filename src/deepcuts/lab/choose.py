@@ -13,8 +13,8 @@ from deepcuts.artifacts import Factors, Features, Plays, Split
 from deepcuts.evaluate import EvaluateSettings, evaluate, relevant_plays
 from deepcuts.evaluate.report import report_content
 from deepcuts.factors import WmfSettings, fit
-from deepcuts.lab.results import cell
-from deepcuts.predict import CnnSettings, LessonSettings, LinearSettings, fit_encoder, predict_songs
+from deepcuts.lab.results import format_interval
+from deepcuts.predict import CnnSettings, EncoderSettings, LinearSettings, fit_encoder, predict_songs
 from deepcuts.progress import progress
 from deepcuts.trial.rows import system_of
 
@@ -30,7 +30,7 @@ FACTORISATIONS = {
 SMALL = CnnSettings(target="unit", width=128, dense=512, n_epochs=25, patience=0)
 NORMED = replace(SMALL, batch_norm=True)
 POOLED = replace(NORMED, global_pool=True, window=256)
-ENCODERS: Mapping[str, tuple[str, LessonSettings]] = {
+ENCODERS: Mapping[str, tuple[str, EncoderSettings]] = {
     "linear, raw": ("linear", LinearSettings()),
     "linear, unit": ("linear", LinearSettings(target="unit")),
     "cnn, unit": ("cnn", SMALL),
@@ -87,7 +87,7 @@ def run(plays: Path, split: Path, features: Path) -> dict[str, Any]:
     }
 
 
-def score(name: str, inner: Inner, observed: Factors, kind: str, settings: LessonSettings) -> dict[str, Any]:
+def score(name: str, inner: Inner, observed: Factors, kind: str, settings: EncoderSettings) -> dict[str, Any]:
     """One candidate on the validation songs."""
     encoder = fit_encoder(kind, inner.features, observed, settings)
     songs = inner.split.test_songs
@@ -104,7 +104,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "candidate": row["system"],
         "AUC": f"{auc['mean']:.4f} ({auc['low']:.3f}–{auc['high']:.3f})",
-        "mAP@500": cell(row["map500"], 4),
+        "mAP@500": format_interval(row["map500"], 4),
         "songs": row["n_songs"],
         "users": row["n_users"],
     }

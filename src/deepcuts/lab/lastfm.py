@@ -35,8 +35,8 @@ from deepcuts.lab.mlr.metric import MlrSettings, relevance_from_plays
 from deepcuts.lab.mlr.metric import fit as fit_metric
 from deepcuts.predict import (
     CnnSettings,
+    EncoderSettings,
     KernelSettings,
-    LessonSettings,
     LinearSettings,
     MlpSettings,
     TreesSettings,
@@ -100,7 +100,7 @@ class LastfmBench:
         require(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
-def encoders(seed: int) -> dict[str, tuple[str, str, LessonSettings]]:
+def encoders(seed: int) -> dict[str, tuple[str, str, EncoderSettings]]:
     """The systems of the table: name → encoder, features it hears ("pooled", "frames" or "bag"), settings.
 
     Those with raw targets learn the factors of `ALONE`, the others those of `SIZES`. "cnn_wpe" needs no weights: its

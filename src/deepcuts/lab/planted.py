@@ -153,12 +153,12 @@ def _direct_ears(world: _World, cnn: CnnSettings, seconds: dict[str, float]) -> 
 def hearing(rows: np.ndarray, latents: np.ndarray) -> list[float]:
     """R² of each true latent [n_latents], told from vectors [n_songs, d] by cross-validated ridge regression."""
     x = (rows - rows.mean(axis=0)) / max(float(rows.std()), 1e-12)
-    told = np.zeros_like(latents, dtype=np.float64)
+    estimates = np.zeros_like(latents, dtype=np.float64)
     fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
     for number in range(FOLDS):
         learn, test = fold != number, fold == number
         mean = latents[learn].mean(axis=0)
         gram = x[learn].T @ x[learn] + RIDGE * np.eye(x.shape[1])
-        told[test] = mean + x[test] @ np.linalg.solve(gram, x[learn].T @ (latents[learn] - mean))
-    left = ((latents - told) ** 2).sum(axis=0) / ((latents - latents.mean(axis=0)) ** 2).sum(axis=0)
+        estimates[test] = mean + x[test] @ np.linalg.solve(gram, x[learn].T @ (latents[learn] - mean))
+    left = ((latents - estimates) ** 2).sum(axis=0) / ((latents - latents.mean(axis=0)) ** 2).sum(axis=0)
     return [round(float(1 - one), 3) for one in left]

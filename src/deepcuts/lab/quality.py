@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcuts.errors import InputError
-from deepcuts.lab.results import cell, comparisons_text, how
+from deepcuts.lab.results import comparisons_text, format_interval, how
 from deepcuts.store import write_file
 
 ARTISTS, PLANTED, QUALITY = "artists.json", "planted.json", "quality.json"
@@ -74,5 +74,6 @@ def ladder(rows: Sequence[Mapping[str, Any]]) -> str:
         spent = row.get("cpu_seconds")
         remark = "sees the hidden plays" if row["cheating"] else ("control" if row["kind"] == "control" else "")
         cost = "" if spent is None else f"{spent:g}"
-        lines.append(f"| {row['system']} | {cell(row['auc'], 3)} | {cell(row['map500'], 4)} | {cost} | {remark} |")
+        scores = f"{format_interval(row['auc'], 3)} | {format_interval(row['map500'], 4)}"
+        lines.append(f"| {row['system']} | {scores} | {cost} | {remark} |")
     return "\n".join(lines) + "\n"

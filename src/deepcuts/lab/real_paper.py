@@ -26,12 +26,12 @@ from deepcuts.explore.names import carriers_of, song_names, tag_rows
 from deepcuts.explore.picture import draw_map
 from deepcuts.explore.songmap import MapSettings, SongMap, map_caption, map_songs
 from deepcuts.explore.tags import TagScores, TagSettings, compare_tags, predict_tags
+from deepcuts.lab.cache import kept, part
 from deepcuts.lab.lastfm import ALONE, SIZES, WORDS, bag_of, encoders
 from deepcuts.lab.paper.claims import mean_with_interval
 from deepcuts.lab.paper.figure1 import MOST_BYTES, RESOLUTIONS
-from deepcuts.lab.parts import kept, part
 from deepcuts.lab.real_world import RealPaper, RealWorld, listeners_of, patterns, read_world, rows_of
-from deepcuts.lab.results import cell
+from deepcuts.lab.results import format_interval
 from deepcuts.predict import average_predictions, fit_encoder, predict_songs
 
 MAP = "real_map.png"
@@ -87,10 +87,12 @@ def tag_tables(world: RealWorld, settings: RealPaper) -> tuple[Rows, Rows, Rows]
     inputs = tag_inputs(world)
     scores, gaps, by_tag = [], [], []
     for source, tags in (("Last.fm users' tags", world.tags), ("MSD artist terms", world.terms)):
-        told = {name: score_tags(X, world, tags, settings) for name, X in inputs.items()}
-        scores += [{"tags": source, "inputs": name, **score_row(one)} for name, one in told.items()]
-        gaps += [{"tags": source, "a": a, "b": b, "a − b": gap_text(told[a], told[b], settings)} for a, b in COMPARED]
-        by_tag += tag_rows_of(source, told)
+        tables = {name: score_tags(X, world, tags, settings) for name, X in inputs.items()}
+        scores += [{"tags": source, "inputs": name, **score_row(one)} for name, one in tables.items()]
+        gaps += [
+            {"tags": source, "a": a, "b": b, "a − b": gap_text(tables[a], tables[b], settings)} for a, b in COMPARED
+        ]
+        by_tag += tag_rows_of(source, tables)
     return scores, gaps, by_tag
 
 
@@ -126,7 +128,7 @@ def how_tags(settings: RealPaper) -> TagSettings:
 
 def score_row(scores: TagScores) -> dict[str, Any]:
     """One line of the table of tags."""
-    auc = cell({"mean": scores.mean, "low": scores.low, "high": scores.high}, 3)
+    auc = format_interval({"mean": scores.mean, "low": scores.low, "high": scores.high}, 3)
     return {"AUC": auc, "n tags": len(scores.tags), "n artists": len(scores.songs), "untagged": scores.n_untagged,
             "undefined": f"{scores.n_undefined} of {scores.auc.size}"}  # fmt: skip
 
@@ -137,12 +139,12 @@ def gap_text(a: TagScores, b: TagScores, settings: RealPaper) -> str:
     return f"{gap['difference']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
 
 
-def tag_rows_of(source: str, told: dict[str, TagScores]) -> Rows:
+def tag_rows_of(source: str, tables: dict[str, TagScores]) -> Rows:
     """The most popular tags one by one, in the order of their numbers of artists."""
-    first = next(iter(told.values()))
-    auc = {name: dict(one.table().select("tag_id", "auc").iter_rows()) for name, one in told.items()}
+    first = next(iter(tables.values()))
+    auc = {name: dict(one.table().select("tag_id", "auc").iter_rows()) for name, one in tables.items()}
     return [
-        {"tags": source, "tag": tag, "n artists": int(n), **{name: f"{auc[name][tag]:.3f}" for name in told}}
+        {"tags": source, "tag": tag, "n artists": int(n), **{name: f"{auc[name][tag]:.3f}" for name in tables}}
         for tag, n in list(zip(first.tags.ids, first.n_carriers, strict=True))[:N_SHOWN]
     ]
 
@@ -205,9 +207,9 @@ def shown_lists(world: RealWorld, lists: ListComparison, settings: RealPaper) ->
 
 def summary_rows(world: RealWorld, lists: ListComparison, how: ListSettings) -> Rows:
     """Variety and overlap, and the share of a list in the query's own style."""
-    told = [*lists.summary.to_dicts(), *style_rows(world, lists, how)]
+    measured = [*lists.summary.to_dicts(), *style_rows(world, lists, how)]
     rows = []
-    for one in told:
+    for one in measured:
         interval = "" if one["low"] is None else f" ({one['low']:.3f} to {one['high']:.3f})"
         value = f"{one['value']:.3f}{interval}"
         rows.append({"measure": one["measure"], "lists": one["system"], "value": value, "n": one["n"]})
@@ -225,8 +227,8 @@ def style_rows(world: RealWorld, lists: ListComparison, how: ListSettings) -> Ro
         listed = label[found[asked]]
         held = (listed >= 0).any(axis=1)
         share = (listed == own)[held].sum(axis=1) / (listed >= 0)[held].sum(axis=1)
-        told = mean_with_interval(share, how.n_bootstrap, how.level, rng)
-        rows.append({"measure": "same_style", "system": system, **told, "n": len(share)})
+        summary = mean_with_interval(share, how.n_bootstrap, how.level, rng)
+        rows.append({"measure": "same_style", "system": system, **summary, "n": len(share)})
     sizes = np.bincount(label[label >= 0])
     chance = float(np.mean((sizes[own[:, 0]] - 1) / (sizes.sum() - 1)))
     return [*rows, {"measure": "same_style", "system": "chance", "value": chance, "low": None, "high": None,

@@ -88,8 +88,8 @@ def read_world(data: Path, work: Path) -> RealWorld:
 def artist_terms(analyses: Path, tracks: pl.DataFrame, songs: Vocabulary) -> Tags:
     """Terms that the analyses say of the artists of their tracks; any weight above 0 counts."""
     _, terms = read_h5_metadata(analyses)
-    told = tracks.select("song_id", "track_id").join(terms.select("track_id", "tag", "weight"), on="track_id")
-    tags = make_tags(songs, told)
+    named = tracks.select("song_id", "track_id").join(terms.select("track_id", "tag", "weight"), on="track_id")
+    tags = make_tags(songs, named)
     if tags is None:
         raise InputError(f"{analyses}: the analyses hold no artist terms. Give those of the Million Song Dataset.")
     return tags

@@ -90,7 +90,7 @@ def how(content: Mapping[str, Any]) -> str:
     )
 
 
-def cell(number: Mapping[str, float], digits: int) -> str:
+def format_interval(number: Mapping[str, float], digits: int) -> str:
     """`.194 (.180–.208)`."""
     return f"{number['mean']:.{digits}f} ({number['low']:.{digits}f}–{number['high']:.{digits}f})"
 
@@ -100,14 +100,19 @@ def rows_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| system | AUC | mAP@500 | |", "|---|---|---|---|"]
     for row in sorted(rows, key=lambda row: -row["auc"]["mean"]):
         remark = "sees the hidden plays" if row.get("cheating") else ""
-        lines.append(f"| {row['system']} | {cell(row['auc'], 3)} | {cell(row['map500'], 4)} | {remark} |")
+        lines.append(
+            f"| {row['system']} | {format_interval(row['auc'], 3)} | {format_interval(row['map500'], 4)} | {remark} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table for a terminal."""
     head = f"{'system':<18}{'AUC':>24}{'mAP@500':>27}"
-    lines = [f"{row['system']:<18}{cell(row['auc'], 3):>24}{cell(row['map500'], 4):>27}" for row in rows]
+    lines = [
+        f"{row['system']:<18}{format_interval(row['auc'], 3):>24}{format_interval(row['map500'], 4):>27}"
+        for row in rows
+    ]
     return "\n".join([head, *lines])
 
 
@@ -119,10 +124,10 @@ def comparisons_text(content: Mapping[str, Any]) -> str:
     lines = ["Paired comparisons:\n"]
     floor = 2 / (content["settings"].get("n_bootstrap", 10**9) + 1)  # no bootstrap can tell a smaller p
     for one in pairs:
-        told = f"p ≤ {floor:.2g}" if one["p"] <= floor * 1.001 else f"p = {one['p']:.2g}"
+        p_text = f"p ≤ {floor:.2g}" if one["p"] <= floor * 1.001 else f"p = {one['p']:.2g}"
         lines.append(
             f"- {one['a']} − {one['b']}, {one['metric']}: {one['difference']:+.4f} "
-            f"({one['low']:+.4f} to {one['high']:+.4f}), {told}"
+            f"({one['low']:+.4f} to {one['high']:+.4f}), {p_text}"
         )
     return "\n".join(lines) + "\n"
 

@@ -28,7 +28,7 @@ from deepcuts.evaluate import (
 )
 from deepcuts.evaluate.report import report_content
 from deepcuts.factors import WmfSettings, fit, fold_in_users, popularity
-from deepcuts.lab.results import cell
+from deepcuts.lab.results import format_interval
 from deepcuts.trial.rows import fold_in
 
 TRIPLETS, ANALYSES = "taste_profile/10000.txt", "msd_h5"
@@ -63,12 +63,12 @@ def run(data: Path, bench: TasteProfileBench) -> dict[str, Any]:
     songs = new_songs(plays, wmf, bench)
     users = new_users(plays, wmf, bench)
     n_analysed = int((plays.songs.find(analysed["song_id"].unique()) >= 0).sum())
-    told = {"users": plays.shape[0], "songs": plays.shape[1], "user-song pairs": plays.n_plays, **reading.notes}
+    summary = {"users": plays.shape[0], "songs": plays.shape[1], "user-song pairs": plays.n_plays, **reading.notes}
     return {
         **songs,
         "title": "Echo Nest Taste Profile: new songs, folded in from their plays",
         "settings": {**songs["settings"], **asdict(bench)},
-        "about_text": "Read: " + ", ".join(f"{value:,} {name}" for name, value in told.items())
+        "about_text": "Read: " + ", ".join(f"{value:,} {name}" for name, value in summary.items())
         + f". {n_analysed} of the songs have one of the {analysed.height} analyses: too few to learn to hear from.",
         "tables": {"New users, folded in from half of their songs, asked for the other half": users},
     }  # fmt: skip
@@ -116,8 +116,8 @@ def new_users(plays: Plays, wmf: WmfSettings, bench: TasteProfileBench) -> list[
     return [
         {
             "system": row["system"],
-            "AUC": cell(row["auc"], 3),
-            "mAP@500": cell(row["map500"], 4),
+            "AUC": format_interval(row["auc"], 3),
+            "mAP@500": format_interval(row["map500"], 4),
             "users": row["n_users"],
             "songs": row["n_songs"],
         }

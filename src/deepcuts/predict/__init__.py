@@ -7,7 +7,7 @@ A new encoder is one file and one line in ENCODERS. torch lives in this stage on
 """
 
 from deepcuts.predict.cnn import CnnEncoder
-from deepcuts.predict.encoder import Encoder, Origin
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.fit import (
     ENCODERS,
     EncoderKind,
@@ -18,7 +18,6 @@ from deepcuts.predict.fit import (
     predict_songs,
 )
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
-from deepcuts.predict.lessons import LessonSettings, NetworkSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
@@ -26,6 +25,7 @@ from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.presets import PRESETS, encoder_of_preset
 from deepcuts.predict.relevance import RelevanceEncoder, RelevanceSettings
 from deepcuts.predict.stack import StackSettings
+from deepcuts.predict.targets import EncoderSettings, NetworkSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
 from deepcuts.predict.wpe import weighted_prediction_error
 
@@ -37,15 +37,15 @@ __all__ = [
     "CnnSettings",
     "Encoder",
     "EncoderKind",
+    "EncoderSettings",
     "KernelEncoder",
     "KernelSettings",
-    "LessonSettings",
     "LinearEncoder",
     "LinearSettings",
     "MlpEncoder",
     "MlpSettings",
     "NetworkSettings",
-    "Origin",
+    "Provenance",
     "RelevanceEncoder",
     "RelevanceSettings",
     "StackSettings",

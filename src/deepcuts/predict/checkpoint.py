@@ -22,7 +22,7 @@ STATE = "state.safetensors"
 
 
 @dataclass
-class Course:
+class TrainingState:
     """How far training has come.
 
     Attributes:
@@ -38,8 +38,8 @@ class Course:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def save_course(
-    folder: Path, key: str, course: Course, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+def save_training_state(
+    folder: Path, key: str, state: TrainingState, network: torch.nn.Module, optimiser: torch.optim.Optimizer
 ) -> None:
     """Write the folder, whole or not at all.
 
@@ -47,38 +47,40 @@ def save_course(
         key: a hash of all that determines the run; another run will not continue from here.
     """
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in course.best_weights.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
     for number, values in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items() if value is not None}
-    settings = {"n_epochs": course.n_epochs, "best_epoch": course.best_epoch, "best_loss": course.best_loss}
+    settings = {"n_epochs": state.n_epochs, "best_epoch": state.best_epoch, "best_loss": state.best_loss}
     with writing(folder) as scratch:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, scratch / STATE)
         write_meta(scratch, Meta("checkpoint", store.fingerprint(key), {"run": key}, settings))
 
 
-def load_course(folder: Path, key: str, network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Course:
-    """Put network and optimiser where the checkpoint stands; a fresh course when there is none that fits.
+def load_training_state(
+    folder: Path, key: str, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> TrainingState:
+    """Put network and optimiser where the checkpoint stands; a fresh state when there is none that fits.
 
     A checkpoint that is damaged, or of a run with other settings or data, is named in the log and written over.
     """
     if not folder.exists() or not any(folder.iterdir()):
-        return Course()
+        return TrainingState()
     try:
         meta = read_meta(folder, "checkpoint", verify=True)
         tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     except ArtifactError as error:
         log.warning("starting over: %s", error)
-        return Course()
+        return TrainingState()
     if meta.parents.get("run") != key:
         log.warning("%s: the checkpoint was written with other settings, songs or targets; starting over.", folder)
-        return Course()
+        return TrainingState()
     network.load_state_dict(under(tensors, "network."))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in under(tensors, "optimiser.").items():
         number, _, value = name.partition(".")
         state.setdefault(int(number), {})[value] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return Course(best_weights=under(tensors, "best."), **meta.settings)
+    return TrainingState(best_weights=under(tensors, "best."), **meta.settings)
 
 
 def under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

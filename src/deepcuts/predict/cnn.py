@@ -11,12 +11,12 @@ from deepcuts import store
 from deepcuts.artifacts import Features
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.kernels.device import pick_device
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.examples import Lessons
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.losses import make_objective
 from deepcuts.predict.network import CnnSettings, build_network
 from deepcuts.predict.scaling import channel_scaling
 from deepcuts.predict.train import own_random_numbers, predict_windows, train
+from deepcuts.predict.training_set import TrainingSet
 from deepcuts.progress import progress
 
 SONGS_AT_ONCE = 512  # bounds the memory for answers of windows
@@ -35,9 +35,9 @@ class CnnEncoder(Encoder):
     network: nn.Module
     window: int
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
-        heard = np.empty((len(songs), self.origin.n_factors))
+        heard = np.empty((len(songs), self.provenance.n_factors))
         with progress("predict", total=len(songs), unit="song") as bar:
             for start in range(0, len(songs), SONGS_AT_ONCE):
                 chunk = songs[start : start + SONGS_AT_ONCE]
@@ -50,24 +50,24 @@ class CnnEncoder(Encoder):
         return {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
 
-def build_cnn(origin: Origin, arrays: dict[str, np.ndarray]) -> CnnEncoder:
+def build_cnn(provenance: Provenance, arrays: dict[str, np.ndarray]) -> CnnEncoder:
     """The encoder from its arrays, on CUDA where there is one, wherever it was trained.
 
     Raises:
         ArtifactError: the arrays do not fit the settings.
     """
-    settings = CnnSettings(**origin.settings)
-    blank = np.ones(origin.n_channels)
+    settings = CnnSettings(**provenance.settings)
+    blank = np.ones(provenance.n_channels)
     with own_random_numbers(0, INITIAL_STREAM, torch.device("cpu")):  # leaves torch's own random state alone
-        network = build_network(settings, blank, blank, origin.n_factors)
+        network = build_network(settings, blank, blank, provenance.n_factors)
     try:
         network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except RuntimeError as error:
         raise ArtifactError(f"encoder: its weights do not fit its settings ({error}). Fit it again.") from error
-    return CnnEncoder(origin, network.to(pick_device("auto")), settings.window)
+    return CnnEncoder(provenance, network.to(pick_device("auto")), settings.window)
 
 
-def fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) -> CnnEncoder:
+def fit_cnn(training_set: TrainingSet, settings: CnnSettings, checkpoint: Path | None) -> CnnEncoder:
     """Train the network.
 
     Args:
@@ -78,23 +78,23 @@ def fit_cnn(lessons: Lessons, settings: CnnSettings, checkpoint: Path | None) ->
         SettingError: the device is not there, or the error is no longer a number.
     Source: van den Oord et al. 2013, sections 4.2 and 4.3.
     """
-    if lessons.features.one_frame:
+    if training_set.features.one_frame:
         raise InputError("pooled features have one frame a song: use linear, mlp, trees or kernel, not cnn.")
     device = pick_device(settings.device)
-    mean, scale = channel_scaling(lessons.features, lessons.train.songs)
+    mean, scale = channel_scaling(training_set.features, training_set.train.songs)
     with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):
-        network = build_network(settings, mean, scale, lessons.origin.n_factors).to(device)
-    objective = make_objective(lessons, precondition=settings.precondition, device=device, dtype=torch.float32)
-    train(network, lessons, objective, settings, checkpoint, run_key(lessons, mean))
-    objective.settle(network)
-    return CnnEncoder(lessons.origin, network, settings.window)
+        network = build_network(settings, mean, scale, training_set.provenance.n_factors).to(device)
+    objective = make_objective(training_set, precondition=settings.precondition, device=device, dtype=torch.float32)
+    train(network, training_set, objective, settings, checkpoint, run_key(training_set, mean))
+    objective.fold_in_basis(network)
+    return CnnEncoder(training_set.provenance, network, settings.window)
 
 
-def run_key(lessons: Lessons, mean: np.ndarray) -> str:
+def run_key(training_set: TrainingSet, mean: np.ndarray) -> str:
     """A hash of all that determines a run: settings, songs, sound, targets, and users and plays where the loss asks."""
-    parts = [] if lessons.users is None else [lessons.users]
-    for e in (lessons.train, lessons.validation):
+    parts = [] if training_set.users is None else [training_set.users]
+    for e in (training_set.train, training_set.validation):
         parts += [e.songs, e.targets, e.weights]
         if e.surplus is not None:
             parts += [e.surplus.indptr, e.surplus.indices, e.surplus.data]
-    return store.fingerprint(repr(lessons.origin.settings), lessons.features.fingerprint, mean, *parts)
+    return store.fingerprint(repr(training_set.provenance.settings), training_set.features.fingerprint, mean, *parts)

@@ -13,8 +13,8 @@ import logging
 import numpy as np
 import torch
 
-from deepcuts.predict.examples import Examples
 from deepcuts.predict.losses import Objective
+from deepcuts.predict.training_set import Examples
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class Provenance:
     """Where an encoder comes from, and the scale of what it answers.
 
     Attributes:
@@ -56,10 +56,10 @@ class Origin:
 class Encoder(ABC):
     """Predicts latent factors from sound. What is learned differs from kind to kind; all of it is arrays."""
 
-    origin: Origin
+    provenance: Provenance
 
     @abstractmethod
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions (y - target_mean) / target_scale [n_songs, n_factors] of songs at positions."""
 
     @abstractmethod
@@ -78,13 +78,13 @@ class Encoder(ABC):
             ArtifactError: the features are of another kind or made with other settings.
             InputError: a song has no frames, or values that are not finite.
         """
-        check_recipe(self.origin, features)
+        check_recipe(self.provenance, features)
         songs = np.asarray(songs, dtype=np.int64)
         check_frames(features, songs)
         if not len(songs):
-            return np.empty((0, self.origin.n_factors), dtype=np.float32)
-        heard = np.asarray(self.hear(features, songs), dtype=np.float64)
-        predicted = self.origin.target_mean + self.origin.target_scale * heard
+            return np.empty((0, self.provenance.n_factors), dtype=np.float32)
+        heard = np.asarray(self.predict_standardised(features, songs), dtype=np.float64)
+        predicted = self.provenance.target_mean + self.provenance.target_scale * heard
         check_heard(features, songs, predicted)
         return predicted.astype(np.float32)
 
@@ -92,31 +92,35 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """A hash of what was learned and of the scale of the answers."""
         learned = [part for name, array in sorted(self.arrays().items()) for part in (name, array)]
-        error = () if self.origin.error is None else self.origin.error
-        scale = np.concatenate([self.origin.target_mean, [self.origin.target_scale], error])
-        return store.fingerprint(self.origin.name, scale, *learned)
+        error = () if self.provenance.error is None else self.provenance.error
+        scale = np.concatenate([self.provenance.target_mean, [self.provenance.target_scale], error])
+        return store.fingerprint(self.provenance.name, scale, *learned)
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all."""
-        origin = self.origin
-        arrays = {**self.arrays(), "target.mean": origin.target_mean, "target.scale": np.array(origin.target_scale)}
-        if origin.error is not None:
-            arrays["target.error"] = origin.error
-        settings = {
-            "encoder": origin.name,
-            "settings": dict(origin.settings),
-            "features": {"kind": origin.feature_kind, **origin.feature_settings},
+        provenance = self.provenance
+        arrays = {
+            **self.arrays(),
+            "target.mean": provenance.target_mean,
+            "target.scale": np.array(provenance.target_scale),
         }
-        shape = {"n_factors": origin.n_factors, "n_channels": origin.n_channels}
+        if provenance.error is not None:
+            arrays["target.error"] = provenance.error
+        settings = {
+            "encoder": provenance.name,
+            "settings": dict(provenance.settings),
+            "features": {"kind": provenance.feature_kind, **provenance.feature_settings},
+        }
+        shape = {"n_factors": provenance.n_factors, "n_channels": provenance.n_channels}
         with writing(folder) as scratch:
             write_arrays(arrays, scratch / WEIGHTS)
-            record = origin.lineage.save(scratch)
-            parents = origin.lineage.parents
+            record = provenance.lineage.save(scratch)
+            parents = provenance.lineage.parents
             write_meta(scratch, Meta("encoder", self.fingerprint, parents, settings, shape, lineage=record))
 
 
-def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str]:
-    """What `Encoder.save` wrote: the origin, the learned arrays and the fingerprint they must have.
+def read_encoder(folder: Path | str) -> tuple[Provenance, dict[str, np.ndarray], str]:
+    """What `Encoder.save` wrote: the provenance, the learned arrays and the fingerprint they must have.
 
     Raises:
         ArtifactError: missing, half-written, damaged or of another kind.
@@ -126,7 +130,7 @@ def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str
         meta = read_meta(folder, "encoder")
         arrays = read_arrays(folder / WEIGHTS)
         made_from = dict(meta.settings["features"])
-        origin = Origin(
+        provenance = Provenance(
             name=str(meta.settings["encoder"]),
             settings=meta.settings["settings"],
             feature_kind=str(made_from.pop("kind")),
@@ -137,7 +141,7 @@ def read_encoder(folder: Path | str) -> tuple[Origin, dict[str, np.ndarray], str
             lineage=Lineage.load(folder, meta.lineage, meta.parents),
             error=arrays.pop("target.error", None),
         )
-        return origin, arrays, meta.fingerprint
+        return provenance, arrays, meta.fingerprint
 
 
 def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -165,24 +169,24 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
 
 
-def check_recipe(origin: Origin, features: Features) -> None:
+def check_recipe(provenance: Provenance, features: Features) -> None:
     """Refuse features that are not made as the encoder's own were; the message names the setting that differs.
 
     Raises:
         ArtifactError: other kind, settings or number of channels.
     """
     advice = "Make the features as the encoder's were, or fit a new encoder."
-    if features.kind != origin.feature_kind:
+    if features.kind != provenance.feature_kind:
         raise ArtifactError(
-            f"features: kind {features.kind!r}, the encoder learned from {origin.feature_kind!r}. {advice}"
+            f"features: kind {features.kind!r}, the encoder learned from {provenance.feature_kind!r}. {advice}"
         )
-    own, theirs = as_json(origin.feature_settings), as_json(features.settings)
+    own, theirs = as_json(provenance.feature_settings), as_json(features.settings)
     for name in sorted({*own, *theirs}):
         if own.get(name) != theirs.get(name):
             found, wanted = theirs.get(name, "nothing"), own.get(name, "nothing")
             raise ArtifactError(f"features: {name} = {found!r}, the encoder learned from {name} = {wanted!r}. {advice}")
-    if features.n_channels != origin.n_channels:
-        found_channels = f"{features.n_channels} channels, the encoder learned from {origin.n_channels}"
+    if features.n_channels != provenance.n_channels:
+        found_channels = f"{features.n_channels} channels, the encoder learned from {provenance.n_channels}"
         raise ArtifactError(f"features: {found_channels}. {advice}")
 
 

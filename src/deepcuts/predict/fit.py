@@ -14,16 +14,16 @@ from deepcuts.checks import did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict.cnn import build_cnn, fit_cnn
-from deepcuts.predict.encoder import Encoder, Origin, read_encoder
-from deepcuts.predict.examples import Lessons
+from deepcuts.predict.encoder import Encoder, Provenance, read_encoder
 from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
-from deepcuts.predict.lessons import LessonSettings, NetworkSettings, make_lessons
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
 from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.relevance import RelevanceSettings, build_relevance, fit_relevance
 from deepcuts.predict.stack import StackSettings, build_stack, fit_stack
+from deepcuts.predict.targets import EncoderSettings, NetworkSettings, make_training_set
+from deepcuts.predict.training_set import TrainingSet
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
 from deepcuts.predict.uncertainty import FEWEST, calibrate, expected_errors
 
@@ -36,27 +36,38 @@ class EncoderKind:
 
     Attributes:
         settings: its settings class.
-        fit: (lessons, settings, checkpoint folder or None) → encoder.
-        build: (origin, learned arrays) → the same encoder again.
+        fit: (training_set, settings, checkpoint folder or None) → encoder.
+        build: (provenance, learned arrays) → the same encoder again.
         losses: keys of LOSSES that it can make small.
     """
 
-    settings: type[LessonSettings]
-    fit: Callable[[Lessons, Any, Path | None], Encoder]
-    build: Callable[[Origin, dict[str, np.ndarray]], Encoder]
+    settings: type[EncoderSettings]
+    fit: Callable[[TrainingSet, Any, Path | None], Encoder]
+    build: Callable[[Provenance, dict[str, np.ndarray]], Encoder]
     losses: tuple[str, ...] = ("mse",)
 
 
 ENCODERS: dict[str, EncoderKind] = {
     "linear": EncoderKind(
-        LinearSettings, lambda lessons, settings, _: fit_linear(lessons, settings), build_linear, tuple(LOSSES)
+        LinearSettings,
+        lambda training_set, settings, _: fit_linear(training_set, settings),
+        build_linear,
+        tuple(LOSSES),
     ),
-    "kernel": EncoderKind(KernelSettings, lambda lessons, settings, _: fit_kernel(lessons, settings), build_kernel),
-    "mlp": EncoderKind(MlpSettings, lambda lessons, settings, _: fit_mlp(lessons, settings), build_mlp, tuple(LOSSES)),
-    "trees": EncoderKind(TreesSettings, lambda lessons, settings, _: fit_trees(lessons, settings), build_trees),
-    "stack": EncoderKind(StackSettings, lambda lessons, settings, _: fit_stack(lessons, settings), build_stack),
+    "kernel": EncoderKind(
+        KernelSettings, lambda training_set, settings, _: fit_kernel(training_set, settings), build_kernel
+    ),
+    "mlp": EncoderKind(
+        MlpSettings, lambda training_set, settings, _: fit_mlp(training_set, settings), build_mlp, tuple(LOSSES)
+    ),
+    "trees": EncoderKind(
+        TreesSettings, lambda training_set, settings, _: fit_trees(training_set, settings), build_trees
+    ),
+    "stack": EncoderKind(
+        StackSettings, lambda training_set, settings, _: fit_stack(training_set, settings), build_stack
+    ),
     "relevance": EncoderKind(
-        RelevanceSettings, lambda lessons, settings, _: fit_relevance(lessons, settings), build_relevance
+        RelevanceSettings, lambda training_set, settings, _: fit_relevance(training_set, settings), build_relevance
     ),
     "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
 }
@@ -66,7 +77,7 @@ def fit_encoder(
     name: str,
     features: Features,
     factors: Factors | SongFactors,
-    settings: LessonSettings | None = None,
+    settings: EncoderSettings | None = None,
     *,
     validation: Vocabulary | None = None,
     checkpoint: Path | None = None,
@@ -99,21 +110,21 @@ def fit_encoder(
     allowed = " or ".join(map(repr, kind.losses))
     require(settings.loss in kind.losses, "loss", settings.loss, f"{allowed} with encoder {name!r}")
     rng = np.random.default_rng(settings.seed)
-    lessons = make_lessons(name, features, factors, settings, validation, rng, plays)
-    return measured(kind.fit(lessons, settings, checkpoint), lessons)
+    training_set = make_training_set(name, features, factors, settings, validation, rng, plays)
+    return measured(kind.fit(training_set, settings, checkpoint), training_set)
 
 
-def measured(encoder: Encoder, lessons: Lessons) -> Encoder:
+def measured(encoder: Encoder, training_set: TrainingSet) -> Encoder:
     """The encoder, with its error measured on the validation songs, unless it measured that itself."""
-    if encoder.origin.error is not None or len(lessons.validation) < FEWEST:
+    if encoder.provenance.error is not None or len(training_set.validation) < FEWEST:
         return encoder
-    origin = encoder.origin
-    observed = origin.target_mean + origin.target_scale * lessons.validation.targets.astype(np.float64)
-    line = calibrate(encoder.predict(lessons.features, lessons.validation.songs), observed)
-    return replace(encoder, origin=replace(origin, error=line))
+    provenance = encoder.provenance
+    observed = provenance.target_mean + provenance.target_scale * training_set.validation.targets.astype(np.float64)
+    line = calibrate(encoder.predict(training_set.features, training_set.validation.songs), observed)
+    return replace(encoder, provenance=replace(provenance, error=line))
 
 
-def learns_from_all(settings: LessonSettings) -> LessonSettings:
+def learns_from_all(settings: EncoderSettings) -> EncoderSettings:
     """The settings with `validation` = 0, if the encoder can do without validation songs; else as they are, and told.
 
     Networks stop by them, and under losses other than "mse" the ridge of "linear" is chosen by them.
@@ -136,11 +147,13 @@ def load_encoder(folder: Path | str) -> Encoder:
     Raises:
         ArtifactError: missing, half-written, damaged or of another kind.
     """
-    origin, arrays, fingerprint = read_encoder(folder)
-    if origin.name not in ENCODERS:
-        raise ArtifactError(f"{folder}: an encoder {origin.name!r}, unknown here.{did_you_mean(origin.name, ENCODERS)}")
+    provenance, arrays, fingerprint = read_encoder(folder)
+    if provenance.name not in ENCODERS:
+        raise ArtifactError(
+            f"{folder}: an encoder {provenance.name!r}, unknown here.{did_you_mean(provenance.name, ENCODERS)}"
+        )
     with store.content_of(Path(folder)):
-        encoder = ENCODERS[origin.name].build(origin, arrays)
+        encoder = ENCODERS[provenance.name].build(provenance, arrays)
     if encoder.fingerprint != fingerprint:
         raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
     return encoder
@@ -166,15 +179,15 @@ def predict_songs(
     wanted = features.songs if songs is None else songs
     places = features.songs.positions(wanted.ids, where="features")
     predicted = encoder.predict(features, places)
-    origin = encoder.origin
-    errors = None if origin.error is None else expected_errors(origin.error, predicted)
+    provenance = encoder.provenance
+    errors = None if provenance.error is None else expected_errors(provenance.error, predicted)
     if unit_norm:
         lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
         predicted /= np.where(lengths > 0, lengths, 1)
     precision = None if errors is None else (1 / errors).astype(np.float32)
-    settings = {"encoder": origin.name, **origin.settings, "unit_norm": unit_norm}
+    settings = {"encoder": provenance.name, **provenance.settings, "unit_norm": unit_norm}
     parents = {"encoder": encoder.fingerprint, "features": features.fingerprint}
-    lineage = derive(origin.lineage, features.lineage, **parents)
+    lineage = derive(provenance.lineage, features.lineage, **parents)
     return SongFactors(wanted, predicted, lineage, precision=precision, settings=settings)
 
 

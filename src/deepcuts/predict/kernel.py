@@ -15,11 +15,11 @@ from scipy.linalg import cho_factor, cho_solve
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import InputError
-from deepcuts.predict.doubt import warn_if_useless
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.lessons import Examples, Lessons, LessonSettings
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.linear import pooled
+from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.scaling import safe_scale
+from deepcuts.predict.targets import EncoderSettings, Examples, TrainingSet
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ MOST_SONGS = 20_000  # the kernel holds n_songs² numbers
 
 
 @dataclass(frozen=True)
-class KernelSettings(LessonSettings):
+class KernelSettings(EncoderSettings):
     """Settings of the kernel encoder.
 
     Attributes:
@@ -73,7 +73,7 @@ class KernelEncoder(Encoder):
     weights: np.ndarray
     intercept: np.ndarray
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
         stats = (pooled(features, songs, self.n_cov) - self.mean) / self.scale
         return self.intercept + likeness(stats, self.anchors, float(self.sharpness[0])) @ self.weights
@@ -84,10 +84,10 @@ class KernelEncoder(Encoder):
         return {"n_cov": np.array([self.n_cov]), **{name: getattr(self, name) for name in names}}
 
 
-def build_kernel(origin: Origin, arrays: dict[str, np.ndarray]) -> KernelEncoder:
+def build_kernel(provenance: Provenance, arrays: dict[str, np.ndarray]) -> KernelEncoder:
     """The encoder from its arrays."""
     rest = {name: array for name, array in arrays.items() if name != "n_cov"}
-    return KernelEncoder(origin, int(arrays["n_cov"][0]), **rest)
+    return KernelEncoder(provenance, int(arrays["n_cov"][0]), **rest)
 
 
 def likeness(a: np.ndarray, b: np.ndarray, sharpness: float) -> np.ndarray:
@@ -96,32 +96,32 @@ def likeness(a: np.ndarray, b: np.ndarray, sharpness: float) -> np.ndarray:
     return np.exp(-sharpness / 2 * np.maximum(apart, 0) / a.shape[1])
 
 
-def fit_kernel(lessons: Lessons, settings: KernelSettings) -> KernelEncoder:
+def fit_kernel(training_set: TrainingSet, settings: KernelSettings) -> KernelEncoder:
     """Learn the kernel encoder; sharpness and ridge are chosen by leaving one training song out.
 
     Raises:
         InputError: more training songs than the kernel matrix has room for.
     """
-    if len(lessons.train) > MOST_SONGS:
+    if len(training_set.train) > MOST_SONGS:
         raise InputError(
-            f"kernel: {len(lessons.train):,} training songs, at most {MOST_SONGS:,} fit. Use linear, mlp or cnn."
+            f"kernel: {len(training_set.train):,} training songs, at most {MOST_SONGS:,} fit. Use linear, mlp or cnn."
         )
-    stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
+    stats = pooled(training_set.features, training_set.train.songs, settings.n_cov)
     mean, scale = stats.mean(axis=0), safe_scale(stats.mean(axis=0), stats.std(axis=0))
     anchors = (stats - mean) / scale
     tried = [
-        (*solve(anchors, lessons.train, sharpness, ridge), sharpness, ridge)
+        (*solve(anchors, training_set.train, sharpness, ridge), sharpness, ridge)
         for sharpness in ((settings.sharpness,) if settings.sharpness else SHARPNESSES)
         for ridge in ((settings.ridge,) if settings.ridge else RIDGES)
     ]
     weights, intercept, loss, sharpness, ridge = min(tried, key=lambda one: one[2])
-    told = (sharpness, ridge, loss)
-    logger.info("sharpness %g, ridge %g chosen: squared error %.4f (1 = the mean of all songs)", *told)
-    share = lessons.train.weights.astype(np.float64)
-    of_mean = np.average(((lessons.train.targets - intercept) ** 2).mean(axis=1), weights=share)
-    warn_if_useless(loss, float(of_mean), "More songs, or other features, may help.")
+    chosen = (sharpness, ridge, loss)
+    logger.info("sharpness %g, ridge %g chosen: squared error %.4f (1 = the mean of all songs)", *chosen)
+    share = training_set.train.weights.astype(np.float64)
+    of_mean = np.average(((training_set.train.targets - intercept) ** 2).mean(axis=1), weights=share)
+    warn_if_no_better(loss, float(of_mean), "More songs, or other features, may help.")
     return KernelEncoder(
-        lessons.origin, settings.n_cov, np.array([sharpness]), mean, scale, anchors, weights, intercept
+        training_set.provenance, settings.n_cov, np.array([sharpness]), mean, scale, anchors, weights, intercept
     )
 
 
@@ -132,7 +132,7 @@ def solve(
 
         (K + λ diag(1 / w)) α = Y - ȳ,     error of song i left out = α_i / [(K + λ diag(1 / w))⁻¹]_ii
 
-    Songs of weight 0 never come here: they are left out of the lessons.
+    Songs of weight 0 never come here: they are left out of the training_set.
     """
     share = examples.weights.astype(np.float64)
     targets = examples.targets.astype(np.float64)

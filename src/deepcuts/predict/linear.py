@@ -11,12 +11,12 @@ from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.pool import pool_songs
 from deepcuts.predict.conjugate import ConjugateSolver, loss_of
-from deepcuts.predict.doubt import warn_if_useless
-from deepcuts.predict.encoder import Encoder, Origin, check_heard
-from deepcuts.predict.examples import Examples, Lessons
-from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.encoder import Encoder, Provenance, check_heard
 from deepcuts.predict.losses import make_objective
+from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.scaling import one_scale, safe_scale
+from deepcuts.predict.targets import EncoderSettings
+from deepcuts.predict.training_set import Examples, TrainingSet
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ RIDGES = np.logspace(-2, 6, 17)  # tried when ridge is None
 
 
 @dataclass(frozen=True)
-class LinearSettings(LessonSettings):
+class LinearSettings(EncoderSettings):
     """Settings of the linear encoder.
 
     Attributes:
@@ -62,7 +62,7 @@ class LinearEncoder(Encoder):
     weights: np.ndarray
     intercept: np.ndarray
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
         stats = pooled(features, songs, self.n_cov)
         return (stats - self.mean) / self.scale @ self.weights + self.intercept
@@ -72,9 +72,9 @@ class LinearEncoder(Encoder):
         return {"mean": self.mean, "scale": self.scale, "weights": self.weights, "intercept": self.intercept}
 
 
-def build_linear(origin: Origin, arrays: dict[str, np.ndarray]) -> LinearEncoder:
+def build_linear(provenance: Provenance, arrays: dict[str, np.ndarray]) -> LinearEncoder:
     """The encoder from its arrays."""
-    return LinearEncoder(origin, int(origin.settings["n_cov"]), **arrays)
+    return LinearEncoder(provenance, int(provenance.settings["n_cov"]), **arrays)
 
 
 def pooled(features: Features, songs: np.ndarray, n_cov: int) -> np.ndarray:
@@ -96,38 +96,38 @@ def pooled(features: Features, songs: np.ndarray, n_cov: int) -> np.ndarray:
     return stats.astype(np.float64)
 
 
-def fit_linear(lessons: Lessons, settings: LinearSettings) -> LinearEncoder:
+def fit_linear(training_set: TrainingSet, settings: LinearSettings) -> LinearEncoder:
     """Learn the linear encoder.
 
     Raises:
         SettingError: the ridge is to be chosen by another loss than "mse", and there are no validation songs.
     Source: van den Oord et al. 2013, section 5.2 ("linear regression"); the ridge is ours.
     """
-    stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
+    stats = pooled(training_set.features, training_set.train.songs, settings.n_cov)
     mean = stats.mean(axis=0)
     scale = (safe_scale if settings.standardise else one_scale)(mean, stats.std(axis=0))
     if settings.loss != "mse":
-        learned = fit_on_users(lessons, settings, (stats - mean) / scale, mean, scale)
-        return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, learned[:-1], learned[-1])
-    solver = RidgeSolver((stats - mean) / scale, lessons.train)
+        learned = fit_on_users(training_set, settings, (stats - mean) / scale, mean, scale)
+        return LinearEncoder(training_set.provenance, settings.n_cov, mean, scale, learned[:-1], learned[-1])
+    solver = RidgeSolver((stats - mean) / scale, training_set.train)
     ridge = settings.ridge
     if ridge is None:
-        if len(lessons.validation):
-            held_out = pooled(lessons.features, lessons.validation.songs, settings.n_cov)
-            losses = solver.validation_losses(RIDGES, (held_out - mean) / scale, lessons.validation)
-            of_mean = solver.mean_loss(lessons.validation)
+        if len(training_set.validation):
+            held_out = pooled(training_set.features, training_set.validation.songs, settings.n_cov)
+            losses = solver.validation_losses(RIDGES, (held_out - mean) / scale, training_set.validation)
+            of_mean = solver.mean_loss(training_set.validation)
         else:
             losses = solver.leave_one_out_losses(RIDGES)
-            of_mean = solver.mean_loss(lessons.train)
+            of_mean = solver.mean_loss(training_set.train)
         ridge = float(RIDGES[int(np.argmin(losses))])
         logger.info("ridge %g chosen: squared error %.4f (%.4f = the mean of all songs)", ridge, losses.min(), of_mean)
-        warn_if_useless(float(losses.min()), of_mean)
+        warn_if_no_better(float(losses.min()), of_mean)
     weights, intercept = solver.solve(ridge)
-    return LinearEncoder(lessons.origin, settings.n_cov, mean, scale, weights, intercept)
+    return LinearEncoder(training_set.provenance, settings.n_cov, mean, scale, weights, intercept)
 
 
 def fit_on_users(
-    lessons: Lessons, settings: LinearSettings, stats: np.ndarray, mean: np.ndarray, scale: np.ndarray
+    training_set: TrainingSet, settings: LinearSettings, stats: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
     """Weights and, as the last row, the intercept [n_stats + 1, n_factors] under a loss that looks at users.
 
@@ -135,21 +135,21 @@ def fit_on_users(
         stats: standardised statistics of the training songs.
         mean, scale: that standardised them.
     """
-    objective = make_objective(lessons, dtype=torch.float64)
-    solver = ConjugateSolver(stats, lessons.train, objective)
+    objective = make_objective(training_set, dtype=torch.float64)
+    solver = ConjugateSolver(stats, training_set.train, objective)
     if settings.ridge is not None:
         return solver.solve(settings.ridge)
-    if not len(lessons.validation):
+    if not len(training_set.validation):
         raise SettingError(f"ridge = None: loss {settings.loss!r} chooses it by validation songs. Set ridge or some.")
-    held_out = (pooled(lessons.features, lessons.validation.songs, settings.n_cov) - mean) / scale
+    held_out = (pooled(training_set.features, training_set.validation.songs, settings.n_cov) - mean) / scale
     best, best_loss, learned = np.empty(0), np.inf, None
     for ridge in RIDGES[::-1]:  # the stiff first: they are quick, and begin the others well
         learned = solver.solve(float(ridge), learned)
-        loss = loss_of(learned, held_out, lessons.validation, objective)
+        loss = loss_of(learned, held_out, training_set.validation, objective)
         logger.info("ridge %g: loss %.4f", ridge, loss)
         if loss < best_loss:
             best, best_loss = learned, loss
-    warn_if_useless(best_loss, loss_of(np.zeros_like(best), held_out, lessons.validation, objective))
+    warn_if_no_better(best_loss, loss_of(np.zeros_like(best), held_out, training_set.validation, objective))
     return best
 
 

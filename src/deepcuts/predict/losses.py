@@ -19,14 +19,14 @@ from torch import nn
 
 from deepcuts.errors import InputError
 from deepcuts.kernels.als import gram
-from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.wpe import as_pairs, weighted_errors
 
 JITTER = 1e-6  # of the mean eigenvalue: a direction that no user has must not blow up the basis
 
 
 class Objective(ABC):
-    """A loss, ready for some lessons.
+    """A loss, ready for one training set.
 
     Attributes:
         curvature: mean over training songs of half the second derivative by the network's outputs
@@ -53,7 +53,7 @@ class Objective(ABC):
         return self.total(outputs, weights, *facts) / weights.sum()
 
     @abstractmethod
-    def settle(self, network: nn.Module) -> None:
+    def fold_in_basis(self, network: nn.Module) -> None:
         """Make a network answer in standardised factors, where it has learned to in another basis.
 
         Args:
@@ -91,7 +91,7 @@ class Mse(Objective):
         """Eq. 4 as it stands."""
         return weighted_mse(outputs, facts[0], weights)
 
-    def settle(self, network: nn.Module) -> None:
+    def fold_in_basis(self, network: nn.Module) -> None:
         """Nothing: the outputs are standardised factors."""
 
 
@@ -109,15 +109,20 @@ class OnUsers(Objective):
     """
 
     def __init__(
-        self, lessons: Lessons, metric: np.ndarray, precondition: bool, device: torch.device, dtype: torch.dtype
+        self,
+        training_set: TrainingSet,
+        metric: np.ndarray,
+        precondition: bool,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
-        scale = lessons.origin.target_scale
-        basis = whitening(metric, lessons.train, scale) if precondition else scale * np.eye(len(metric))
+        scale = training_set.provenance.target_scale
+        basis = whitening(metric, training_set.train, scale) if precondition else scale * np.eye(len(metric))
         by_output = basis.T @ metric @ basis
         self.unit = float(np.trace(by_output))
         self.curvature = by_output / self.unit
         self.from_standardised = basis / scale
-        arrays = (lessons.origin.target_mean, basis, gram(users_in(lessons)))
+        arrays = (training_set.provenance.target_mean, basis, gram(users_in(training_set)))
         self.mean, self.basis, self.gram = (torch.from_numpy(a).to(device, dtype) for a in arrays)
         self.scale = scale
 
@@ -125,7 +130,7 @@ class OnUsers(Objective):
         """Outputs as factors on their own scale."""
         return self.mean + outputs.to(self.mean.dtype) @ self.basis.T
 
-    def settle(self, network: nn.Module) -> None:
+    def fold_in_basis(self, network: nn.Module) -> None:
         """The answers o of the last layer become (B / scale) o."""
         last = list(network.modules())[-1]
         if not isinstance(last, nn.Linear):
@@ -139,40 +144,40 @@ class OnUsers(Objective):
 class Wpe(OnUsers):
     """The weighted prediction error (eq. 5), each song's divided by (1 + Σ_u s_u)^γ; γ = 0 is the paper."""
 
-    def __init__(self, lessons: Lessons, precondition: bool, device: torch.device, dtype: torch.dtype) -> None:
-        train, users = lessons.train, users_in(lessons)
-        self.gamma = float(lessons.origin.settings["wpe_gamma"])
+    def __init__(self, training_set: TrainingSet, precondition: bool, device: torch.device, dtype: torch.dtype) -> None:
+        train, users = training_set.train, users_in(training_set)
+        self.gamma = float(training_set.provenance.settings["wpe_gamma"])
         shares = self.shares(train) * train.weights / train.weights.sum(dtype=np.float64)
         with_surplus = train.surplus.T @ shares  # type: ignore[union-attr]  # how much of s_u x_u x_uᵀ is in the mean
         metric = shares.sum() * gram(users) + gram(users * np.sqrt(with_surplus, dtype=np.float32)[:, None])
-        super().__init__(lessons, metric, precondition, device, dtype)
+        super().__init__(training_set, metric, precondition, device, dtype)
         self.users = torch.from_numpy(users).to(device)
 
     def shares(self, examples: Examples) -> np.ndarray:
         """(1 + Σ_u s_u)^-γ of each song [n_songs] float64."""
         if examples.surplus is None:
-            raise InputError("lessons: loss = 'wpe' needs plays. Pass plays to fit_encoder.")
+            raise InputError("training_set: loss = 'wpe' needs plays. Pass plays to fit_encoder.")
         return np.asarray((1 + examples.surplus.sum(axis=1, dtype=np.float64)) ** -self.gamma)
 
     def about(self, examples: Examples, places: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weights, shares, floors, and who played: owner, listener, surplus."""
         some = examples.take(places)
         shares = self.shares(some)
-        return some.weights, shares, some.floor, *as_pairs(some.surplus)  # type: ignore[return-value]
+        return some.weights, shares, some.observed_loss, *as_pairs(some.surplus)  # type: ignore[return-value]
 
     def total(self, outputs: torch.Tensor, weights: torch.Tensor, *facts: torch.Tensor) -> torch.Tensor:
         """Σ_i w_i (E_i(y'_i) - E_i(y_i)) / (1 + Σ_u s_u)^γ, on the scale of "mse"."""
-        shares, floor, owner, listener, surplus = facts
+        shares, observed_loss, owner, listener, surplus = facts
         dtype = self.mean.dtype
         errors = weighted_errors(self.raw(outputs), self.users, self.gram, owner, listener, surplus.to(dtype))
-        return (weights * shares.to(dtype) * (errors - floor.to(dtype))).sum() / self.unit
+        return (weights * shares.to(dtype) * (errors - observed_loss.to(dtype))).sum() / self.unit
 
 
 class Usage(OnUsers):
     """The squared error of what is foretold to users: (y' - y)ᵀG(y' - y) = Σ_u (x_uᵀy' - x_uᵀy)²."""
 
-    def __init__(self, lessons: Lessons, precondition: bool, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(lessons, gram(users_in(lessons)), precondition, device, dtype)
+    def __init__(self, training_set: TrainingSet, precondition: bool, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(training_set, gram(users_in(training_set)), precondition, device, dtype)
 
     def about(self, examples: Examples, places: np.ndarray) -> tuple[np.ndarray, ...]:
         """Weights and targets."""
@@ -184,15 +189,15 @@ class Usage(OnUsers):
         return (weights * ((away @ self.gram) * away).sum(dim=1)).sum() / self.unit
 
 
-def users_in(lessons: Lessons) -> np.ndarray:
+def users_in(training_set: TrainingSet) -> np.ndarray:
     """X [n_users, n_factors].
 
     Raises:
-        InputError: the lessons were made without.
+        InputError: the training_set were made without.
     """
-    if lessons.users is None:
-        raise InputError("lessons: hold no users, but the loss asks for them. Pass factors with users.")
-    return lessons.users
+    if training_set.users is None:
+        raise InputError("training_set: hold no users, but the loss asks for them. Pass factors with users.")
+    return training_set.users
 
 
 def whitening(metric: np.ndarray, train: Examples, scale: float) -> np.ndarray:
@@ -205,21 +210,21 @@ def whitening(metric: np.ndarray, train: Examples, scale: float) -> np.ndarray:
     return basis
 
 
-LOSSES: dict[str, Callable[[Lessons, bool, torch.device, torch.dtype], Objective]] = {
-    "mse": lambda lessons, *_: Mse(lessons.origin.n_factors),
+LOSSES: dict[str, Callable[[TrainingSet, bool, torch.device, torch.dtype], Objective]] = {
+    "mse": lambda training_set, *_: Mse(training_set.provenance.n_factors),
     "wpe": Wpe,
     "usage": Usage,
 }
 
 
 def make_objective(
-    lessons: Lessons, *, precondition: bool = False, device: torch.device | None = None, dtype: torch.dtype
+    training_set: TrainingSet, *, precondition: bool = False, device: torch.device | None = None, dtype: torch.dtype
 ) -> Objective:
-    """The loss that the lessons' settings name.
+    """The loss that the settings of the training set name.
 
     Args:
         precondition: learn in the basis where the mean curvature is the identity; nothing changes for "mse".
         dtype: of the arithmetic on users.
     """
-    kind = LOSSES[lessons.origin.settings["loss"]]
-    return kind(lessons, precondition, device or torch.device("cpu"), dtype)
+    kind = LOSSES[training_set.provenance.settings["loss"]]
+    return kind(training_set, precondition, device or torch.device("cpu"), dtype)

@@ -19,15 +19,15 @@ from deepcuts.config import require
 from deepcuts.errors import SettingError
 from deepcuts.kernels.device import pick_device
 from deepcuts.predict.cnn import INITIAL_STREAM
-from deepcuts.predict.doubt import warn_if_useless
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.examples import Examples, Lessons
-from deepcuts.predict.lessons import NetworkSettings
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.linear import pooled
 from deepcuts.predict.losses import Objective, make_objective
 from deepcuts.predict.network import DEVICES
+from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.scaling import RELATIVE_NOISE
+from deepcuts.predict.targets import NetworkSettings
 from deepcuts.predict.train import mean_loss, own_random_numbers
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class MlpEncoder(Encoder):
     weight: np.ndarray
     layers: dict[str, np.ndarray]
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float32."""
         stats = standardised(pooled(features, songs, self.n_cov), self.kept, self.mean, self.weight)
         hidden = np.maximum(stats @ self.layers["hidden.weight"].T + self.layers["hidden.bias"], 0)
@@ -107,13 +107,15 @@ class MlpEncoder(Encoder):
         return {"kept": self.kept, "mean": self.mean, "weight": self.weight, **self.layers}
 
 
-def build_mlp(origin: Origin, arrays: dict[str, np.ndarray]) -> MlpEncoder:
+def build_mlp(provenance: Provenance, arrays: dict[str, np.ndarray]) -> MlpEncoder:
     """The encoder from its arrays."""
     layers = {name: array for name, array in arrays.items() if "." in name}
-    return MlpEncoder(origin, int(origin.settings["n_cov"]), arrays["kept"], arrays["mean"], arrays["weight"], layers)
+    return MlpEncoder(
+        provenance, int(provenance.settings["n_cov"]), arrays["kept"], arrays["mean"], arrays["weight"], layers
+    )
 
 
-def fit_mlp(lessons: Lessons, settings: MlpSettings) -> MlpEncoder:
+def fit_mlp(training_set: TrainingSet, settings: MlpSettings) -> MlpEncoder:
     """Train the perceptron.
 
     Raises:
@@ -121,20 +123,20 @@ def fit_mlp(lessons: Lessons, settings: MlpSettings) -> MlpEncoder:
     Source: van den Oord et al. 2013, section 4.1 (1,000 hidden units); the rectifier and the optimiser are ours.
     """
     device = pick_device(settings.device)
-    stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
+    stats = pooled(training_set.features, training_set.train.songs, settings.n_cov)
     kept, mean, weight = scaling_of(stats, settings.standardise)
-    train = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), lessons.train
+    train = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), training_set.train
     validation = None
-    if len(lessons.validation):
-        stats = pooled(lessons.features, lessons.validation.songs, settings.n_cov)
-        validation = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), lessons.validation
-    objective = make_objective(lessons, precondition=settings.precondition, device=device, dtype=torch.float32)
+    if len(training_set.validation):
+        stats = pooled(training_set.features, training_set.validation.songs, settings.n_cov)
+        validation = torch.from_numpy(standardised(stats, kept, mean, weight)).to(device), training_set.validation
+    objective = make_objective(training_set, precondition=settings.precondition, device=device, dtype=torch.float32)
     with own_random_numbers(settings.seed, INITIAL_STREAM, torch.device("cpu")):
-        network = build_perceptron(len(kept), settings, lessons.origin.n_factors).to(device)
+        network = build_perceptron(len(kept), settings, training_set.provenance.n_factors).to(device)
     train_mlp(network, objective, train, validation, settings)
-    objective.settle(network)
+    objective.fold_in_basis(network)
     layers = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
-    return MlpEncoder(lessons.origin, settings.n_cov, kept, mean, weight, layers)
+    return MlpEncoder(training_set.provenance, settings.n_cov, kept, mean, weight, layers)
 
 
 def scaling_of(stats: np.ndarray, standardise: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,7 +202,7 @@ def train_mlp(
     network.load_state_dict(best)
     if validation is not None:
         inputs, examples = validation
-        warn_if_useless(best_error, mean_loss(objective, examples, inputs.device))
+        warn_if_no_better(best_error, mean_loss(objective, examples, inputs.device))
 
 
 def one_epoch(

@@ -19,7 +19,7 @@ from torch import nn
 from deepcuts.config import require
 from deepcuts.errors import SettingError
 from deepcuts.predict.conv import ReluMaxPool, TimeConv
-from deepcuts.predict.lessons import NetworkSettings
+from deepcuts.predict.targets import NetworkSettings
 
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")

@@ -11,20 +11,20 @@
 from deepcuts.artifacts import Features
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import InputError, SettingError
-from deepcuts.predict.lessons import LessonSettings
 from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.relevance import RelevanceSettings
 from deepcuts.predict.stack import StackSettings
+from deepcuts.predict.targets import EncoderSettings
 
-PRESETS: dict[str, tuple[str, LessonSettings]] = {
+PRESETS: dict[str, tuple[str, EncoderSettings]] = {
     "paper": ("cnn", CnnSettings()),
     "small": ("relevance", RelevanceSettings(weight_listeners=100, n_rounds=0)),
     "best": ("relevance", RelevanceSettings(weight_listeners=100)),
 }
-BEST_OF_TABLES: tuple[str, LessonSettings] = ("stack", StackSettings(weight_listeners=30))
+BEST_OF_TABLES: tuple[str, EncoderSettings] = ("stack", StackSettings(weight_listeners=30))
 
 
-def encoder_of_preset(preset: str, features: Features) -> tuple[str, LessonSettings]:
+def encoder_of_preset(preset: str, features: Features) -> tuple[str, EncoderSettings]:
     """The name of the encoder and its settings.
 
     Raises:

@@ -29,12 +29,12 @@ from scipy.linalg import eigh
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import InputError
-from deepcuts.predict.doubt import warn_if_useless
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.lagged import statistics
-from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.scaling import safe_scale
+from deepcuts.predict.targets import EncoderSettings
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.uncertainty import FEWEST, calibrate
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ SONGS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
-class RelevanceSettings(LessonSettings):
+class RelevanceSettings(EncoderSettings):
     """Settings of the encoder "relevance".
 
     Attributes:
@@ -85,7 +85,7 @@ class RelevanceEncoder(Encoder):
     weights: np.ndarray
     intercept: np.ndarray
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
         heard = np.empty((len(songs), len(self.intercept)))
         for start in range(0, len(songs), SONGS_AT_ONCE):
@@ -102,12 +102,12 @@ class RelevanceEncoder(Encoder):
         return {"mean": self.mean, "weights": self.weights, "intercept": self.intercept}
 
 
-def build_relevance(origin: Origin, arrays: dict[str, np.ndarray]) -> RelevanceEncoder:
+def build_relevance(provenance: Provenance, arrays: dict[str, np.ndarray]) -> RelevanceEncoder:
     """The encoder from its arrays."""
-    return RelevanceEncoder(origin, int(origin.settings["n_lags"]), **arrays)
+    return RelevanceEncoder(provenance, int(provenance.settings["n_lags"]), **arrays)
 
 
-def fit_relevance(lessons: Lessons, settings: RelevanceSettings) -> RelevanceEncoder:
+def fit_relevance(training_set: TrainingSet, settings: RelevanceSettings) -> RelevanceEncoder:
     """Learn the encoder.
 
     Relevance is learned from the very songs that leaving-one-out then judges by, so its judgement becomes too kind
@@ -117,34 +117,37 @@ def fit_relevance(lessons: Lessons, settings: RelevanceSettings) -> RelevanceEnc
     Raises:
         InputError: more songs than the kernel matrix has room for.
     """
-    everything = Examples.joined(lessons.train, lessons.validation)
+    everything = Examples.joined(training_set.train, training_set.validation)
     if len(everything) > MOST_SONGS:
         raise InputError(f"relevance: {len(everything):,} songs to learn from, at most {MOST_SONGS:,} fit. Use cnn.")
-    blocks = statistics(lessons.features, everything.songs, settings.n_lags)
-    held_out = held_out_songs(lessons, settings.seed)
+    blocks = statistics(training_set.features, everything.songs, settings.n_lags)
+    held_out = held_out_songs(training_set, settings.seed)
     if held_out.sum() < FEWEST:
-        return primal(next(rounds(blocks, everything, 0, 1.0)), lessons.origin, settings)
+        return primal(next(rounds(blocks, everything, 0, 1.0)), training_set.provenance, settings)
     seen, unseen = everything.take(~held_out), everything.take(held_out)
     stats, trials = np.hstack(blocks)[held_out], []
     for stiffness in STIFFNESSES:
         tried = rounds([block[~held_out] for block in blocks], seen, settings.n_rounds, stiffness)
         for n_rounds, state in enumerate(tried):
-            answers = primal(state, lessons.origin, settings).answers(stats)
+            answers = primal(state, training_set.provenance, settings).answers(stats)
             trials.append((weighted_error(answers, unseen), n_rounds, stiffness, answers))
     loss, n_rounds, stiffness, answers = min(trials, key=lambda one: one[0])
     of_mean = weighted_error(np.zeros(1) + (seen.weights @ seen.targets) / seen.weights.sum(), unseen)
     logger.info("%d rounds of relevance, ridges × %g: squared error %.4f on songs held out (%.4f = the mean)",
                 n_rounds, stiffness, loss, of_mean)  # fmt: skip
-    warn_if_useless(loss, of_mean)
-    scale = lessons.origin.target_scale
-    line = calibrate(lessons.origin.target_mean + scale * answers, lessons.origin.target_mean + scale * unseen.targets)
-    origin = replace(lessons.origin, error=line)
-    return primal(list(rounds(blocks, everything, n_rounds, stiffness))[-1], origin, settings)
+    warn_if_no_better(loss, of_mean)
+    scale = training_set.provenance.target_scale
+    line = calibrate(
+        training_set.provenance.target_mean + scale * answers,
+        training_set.provenance.target_mean + scale * unseen.targets,
+    )
+    provenance = replace(training_set.provenance, error=line)
+    return primal(list(rounds(blocks, everything, n_rounds, stiffness))[-1], provenance, settings)
 
 
-def held_out_songs(lessons: Lessons, seed: int) -> np.ndarray:
+def held_out_songs(training_set: TrainingSet, seed: int) -> np.ndarray:
     """Which songs [n_train + n_validation] bool are tried on: the validation songs, or a fifth where there are few."""
-    n_train, n_validation = len(lessons.train), len(lessons.validation)
+    n_train, n_validation = len(training_set.train), len(training_set.validation)
     if n_validation >= FEWEST:
         return np.arange(n_train + n_validation) >= n_train
     places = np.random.default_rng(seed).permutation(n_train + n_validation)
@@ -192,13 +195,13 @@ def rounds(blocks: list[np.ndarray], examples: Examples, n_rounds: int, stiffnes
         yield Round(standard, means, scales, relevance, fit)
 
 
-def primal(state: Round, origin: Origin, settings: RelevanceSettings) -> RelevanceEncoder:
+def primal(state: Round, provenance: Provenance, settings: RelevanceSettings) -> RelevanceEncoder:
     """The encoder of a round, its weights by statistic in place of by song."""
     weights = np.vstack([
         (scale * weight**2)[:, None] * (block.T.astype(np.float64) @ state.fit.dual)
         for block, scale, weight in zip(state.blocks, state.scales, state.relevance, strict=True)
     ])  # fmt: skip
-    return RelevanceEncoder(origin, settings.n_lags, np.concatenate(state.means), weights, state.fit.intercept)
+    return RelevanceEncoder(provenance, settings.n_lags, np.concatenate(state.means), weights, state.fit.intercept)
 
 
 @dataclass(frozen=True)

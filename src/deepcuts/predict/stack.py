@@ -21,11 +21,11 @@ from sklearn.ensemble import ExtraTreesRegressor
 from deepcuts.artifacts import Features
 from deepcuts.config import require
 from deepcuts.errors import InputError
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.kernel import MOST_SONGS, RIDGES, SHARPNESSES, likeness, solve
-from deepcuts.predict.lessons import LessonSettings
 from deepcuts.predict.linear import pooled
+from deepcuts.predict.targets import EncoderSettings
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.trees import TreesEncoder, TreesSettings, table_of_nodes
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class StackSettings(LessonSettings):
+class StackSettings(EncoderSettings):
     """Settings of the stack. Nothing stops by validation songs, so none are held out unless named.
 
     Attributes:
@@ -85,20 +85,20 @@ class StackEncoder(Encoder):
     weights: np.ndarray
     intercept: np.ndarray
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
         stats = pooled(features, songs, self.n_cov)
         rough = self._raw(self.trees.average(stats.astype(np.float32)))
         near = likeness(normal_scores(stats, self.quantiles), self.anchors, float(self.sharpness[0]))
         smooth = self._raw(self.intercept + near @ self.weights)
         together = (
-            unit(unit(rough) + unit(smooth)) if self.origin.settings["target"] == "unit" else (rough + smooth) / 2
+            unit(unit(rough) + unit(smooth)) if self.provenance.settings["target"] == "unit" else (rough + smooth) / 2
         )
         together = together + self.fame.average(stats.astype(np.float32)) * self.direction
-        return (together - self.origin.target_mean) / self.origin.target_scale
+        return (together - self.provenance.target_mean) / self.provenance.target_scale
 
     def _raw(self, standardised: np.ndarray) -> np.ndarray:
-        return self.origin.target_mean + self.origin.target_scale * standardised
+        return self.provenance.target_mean + self.provenance.target_scale * standardised
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was learned, by name."""
@@ -108,32 +108,34 @@ class StackEncoder(Encoder):
         return own | {f"{name}.{key}": array for name, part in parts.items() for key, array in part.arrays().items()}
 
 
-def build_stack(origin: Origin, arrays: dict[str, np.ndarray]) -> StackEncoder:
+def build_stack(provenance: Provenance, arrays: dict[str, np.ndarray]) -> StackEncoder:
     """The encoder from its arrays."""
     n_cov = int(arrays["n_cov"][0])
     trees, fame = (
-        TreesEncoder(origin, n_cov, **{key: arrays[f"{name}.{key}"] for key in TREE_ARRAYS})
+        TreesEncoder(provenance, n_cov, **{key: arrays[f"{name}.{key}"] for key in TREE_ARRAYS})
         for name in ("trees", "fame")
     )
     names = ("direction", "quantiles", "sharpness", "anchors", "weights", "intercept")
-    return StackEncoder(origin, n_cov, trees, fame, **{name: arrays[name] for name in names})
+    return StackEncoder(provenance, n_cov, trees, fame, **{name: arrays[name] for name in names})
 
 
-def fit_stack(lessons: Lessons, settings: StackSettings) -> StackEncoder:
+def fit_stack(training_set: TrainingSet, settings: StackSettings) -> StackEncoder:
     """Learn all parts from the training songs.
 
     Raises:
         InputError: more training songs than the kernel matrix has room for.
     """
-    if len(lessons.train) > MOST_SONGS:
-        raise InputError(f"stack: {len(lessons.train):,} training songs, at most {MOST_SONGS:,} fit. Use trees or cnn.")
-    stats = pooled(lessons.features, lessons.train.songs, settings.n_cov)
+    if len(training_set.train) > MOST_SONGS:
+        raise InputError(
+            f"stack: {len(training_set.train):,} training songs, at most {MOST_SONGS:,} fit. Use trees or cnn."
+        )
+    stats = pooled(training_set.features, training_set.train.songs, settings.n_cov)
     quantiles = np.quantile(stats, np.linspace(0, 1, N_QUANTILES), axis=0)
     anchors = normal_scores(stats, quantiles)
-    weights, intercept, sharpness = best_kernel(anchors, lessons.train)
-    trees, fame = fit_both(stats.astype(np.float32), lessons, settings)
+    weights, intercept, sharpness = best_kernel(anchors, training_set.train)
+    trees, fame = fit_both(stats.astype(np.float32), training_set, settings)
     return StackEncoder(
-        lessons.origin, settings.n_cov, trees, fame, fame_direction(lessons, settings), quantiles,
+        training_set.provenance, settings.n_cov, trees, fame, fame_direction(training_set, settings), quantiles,
         np.array([sharpness]), anchors, weights, intercept,
     )  # fmt: skip
 
@@ -148,15 +150,17 @@ def best_kernel(anchors: np.ndarray, train: Examples) -> tuple[np.ndarray, np.nd
     return weights, intercept, sharpness
 
 
-def fit_both(stats: np.ndarray, lessons: Lessons, settings: StackSettings) -> tuple[TreesEncoder, TreesEncoder]:
+def fit_both(
+    stats: np.ndarray, training_set: TrainingSet, settings: StackSettings
+) -> tuple[TreesEncoder, TreesEncoder]:
     """Extra trees for the factors, and for the log listeners in standard deviations."""
-    train = lessons.train
+    train = training_set.train
     shared = {"n_estimators": settings.n_trees, "n_jobs": settings.n_jobs, "random_state": settings.seed}
     factors = ExtraTreesRegressor(min_samples_leaf=settings.min_leaf, max_features=settings.max_features, **shared)
     factors.fit(stats, _flat(train.targets), sample_weight=train.weights)
     fame = ExtraTreesRegressor(min_samples_leaf=settings.min_leaf + 2, max_features=0.5, **shared)
     fame.fit(stats, standard_fame(train))
-    made = (TreesEncoder(lessons.origin, settings.n_cov, **table_of_nodes(one)) for one in (factors, fame))
+    made = (TreesEncoder(training_set.provenance, settings.n_cov, **table_of_nodes(one)) for one in (factors, fame))
     return next(made), next(made)
 
 
@@ -168,10 +172,13 @@ def standard_fame(train: Examples) -> np.ndarray:
     return (log - log.mean()) / (log.std() or 1.0)
 
 
-def fame_direction(lessons: Lessons, settings: StackSettings) -> np.ndarray:
+def fame_direction(training_set: TrainingSet, settings: StackSettings) -> np.ndarray:
     """The weight of fame times the unit vector of the weighted mean target [n_factors]."""
-    raw = lessons.origin.target_mean + lessons.origin.target_scale * lessons.train.targets.astype(np.float64)
-    mean = np.average(raw, axis=0, weights=lessons.train.weights)
+    raw = (
+        training_set.provenance.target_mean
+        + training_set.provenance.target_scale * training_set.train.targets.astype(np.float64)
+    )
+    mean = np.average(raw, axis=0, weights=training_set.train.weights)
     length = float(np.linalg.norm(raw, axis=1).mean())  # 1 for unit targets
     return settings.fame * length * mean / max(float(np.linalg.norm(mean)), TINY)
 

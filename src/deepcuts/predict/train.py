@@ -14,12 +14,12 @@ from torch import nn
 
 from deepcuts.artifacts import Features
 from deepcuts.errors import SettingError
-from deepcuts.predict.checkpoint import Course, load_course, save_course
-from deepcuts.predict.doubt import warn_if_useless
+from deepcuts.predict.checkpoint import TrainingState, load_training_state, save_training_state
 from deepcuts.predict.encoder import check_heard
-from deepcuts.predict.examples import Examples, Lessons
 from deepcuts.predict.losses import Objective
 from deepcuts.predict.network import CnnSettings, frames_heard
+from deepcuts.predict.sanity import warn_if_no_better
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.windows import all_windows, in_memory, random_starts, read_ahead, read_windows
 from deepcuts.progress import Bar, progress, step_level
 
@@ -30,7 +30,7 @@ PREDICT_BATCH = 256  # windows heard at once outside training; float32 activatio
 
 def train(
     network: nn.Module,
-    lessons: Lessons,
+    training_set: TrainingSet,
     objective: Objective,
     settings: CnnSettings,
     checkpoint: Path | None,
@@ -50,55 +50,57 @@ def train(
     """
     device = next(network.parameters()).device
     optimiser = make_optimiser(network, settings)
-    course = Course() if checkpoint is None else load_course(checkpoint, key, network, optimiser)
-    heard, songs = in_memory(lessons.features, lessons.train.songs, settings.cache_gb * 1e9)
-    examples = replace(lessons.train, songs=songs)
+    state = TrainingState() if checkpoint is None else load_training_state(checkpoint, key, network, optimiser)
+    heard, songs = in_memory(training_set.features, training_set.train.songs, settings.cache_gb * 1e9)
+    examples = replace(training_set.train, songs=songs)
     with progress("train", total=settings.n_epochs * len(examples), unit="window") as bar:
-        bar.skip(course.n_epochs * len(examples))
-        while course.n_epochs < settings.n_epochs and not run_dry(course, settings):
-            with own_random_numbers(settings.seed, course.n_epochs, device) as rng:
-                error = one_epoch(network, optimiser, objective, heard, examples, settings, course.n_epochs, rng, bar)
-            course.n_epochs += 1
-            judge(course, network, objective, lessons, settings, error, bar)
+        bar.skip(state.n_epochs * len(examples))
+        while state.n_epochs < settings.n_epochs and not run_dry(state, settings):
+            with own_random_numbers(settings.seed, state.n_epochs, device) as rng:
+                error = one_epoch(network, optimiser, objective, heard, examples, settings, state.n_epochs, rng, bar)
+            state.n_epochs += 1
+            judge(state, network, objective, training_set, settings, error, bar)
             if checkpoint is not None:
-                save_course(checkpoint, key, course, network, optimiser)
-    network.load_state_dict(course.best_weights)
-    if course.best_loss is not None:
-        warn_if_useless(course.best_loss, mean_loss(objective, lessons.validation, next(network.parameters()).device))
+                save_training_state(checkpoint, key, state, network, optimiser)
+    network.load_state_dict(state.best_weights)
+    if state.best_loss is not None:
+        warn_if_no_better(
+            state.best_loss, mean_loss(objective, training_set.validation, next(network.parameters()).device)
+        )
 
 
-def run_dry(course: Course, settings: CnnSettings) -> bool:
+def run_dry(state: TrainingState, settings: CnnSettings) -> bool:
     """Whether the validation error has not fallen for `patience` epochs."""
-    return bool(settings.patience) and course.n_epochs - course.best_epoch >= settings.patience
+    return bool(settings.patience) and state.n_epochs - state.best_epoch >= settings.patience
 
 
 def judge(
-    course: Course,
+    state: TrainingState,
     network: nn.Module,
     objective: Objective,
-    lessons: Lessons,
+    training_set: TrainingSet,
     settings: CnnSettings,
     error: float,
     bar: Bar,
 ) -> None:
     """Measure the epoch on validation songs and remember the weights when they are the best so far."""
     if not math.isfinite(error):
-        raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {course.n_epochs}. Lower lr.")
-    validation = lessons.validation
+        raise SettingError(f"lr = {settings.lr}: the error is {error} in epoch {state.n_epochs}. Lower lr.")
+    validation = training_set.validation
     loss = None
     if len(validation):
-        loss = validation_loss(network, objective, lessons.features, validation, settings)
+        loss = validation_loss(network, objective, training_set.features, validation, settings)
     bar.advance(
         0,
         note=f"validation error {loss:.4f} (about 1 = the mean of all songs)"
         if loss is not None
         else f"error {error:.4f}",
     )
-    told = "" if loss is None else f", validation {loss:.4f}"
-    logger.log(step_level(), "epoch %d: error %.4f%s", course.n_epochs, error, told)
-    if loss is None or course.best_loss is None or loss < course.best_loss:
-        course.best_epoch, course.best_loss = course.n_epochs, loss
-        course.best_weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    suffix = "" if loss is None else f", validation {loss:.4f}"
+    logger.log(step_level(), "epoch %d: error %.4f%s", state.n_epochs, error, suffix)
+    if loss is None or state.best_loss is None or loss < state.best_loss:
+        state.best_epoch, state.best_loss = state.n_epochs, loss
+        state.best_weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def one_epoch(

@@ -7,17 +7,17 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from deepcuts.artifacts import Features
 from deepcuts.config import require
-from deepcuts.predict.encoder import Encoder, Origin
-from deepcuts.predict.examples import Lessons
-from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.linear import pooled
+from deepcuts.predict.targets import EncoderSettings
+from deepcuts.predict.training_set import TrainingSet
 
 LEAF = -1
 CHUNK = 1024  # songs walked down all trees at once: keeps the [songs, trees] walk in cache
 
 
 @dataclass(frozen=True)
-class TreesSettings(LessonSettings):
+class TreesSettings(EncoderSettings):
     """Settings of the extra trees. There is nothing to choose, so no songs are held out unless named.
 
     Attributes:
@@ -65,7 +65,7 @@ class TreesEncoder(Encoder):
     right: np.ndarray
     values: np.ndarray
 
-    def hear(self, features: Features, songs: np.ndarray) -> np.ndarray:
+    def predict_standardised(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Standardised predictions [n_songs, n_factors] float64."""
         stats = pooled(features, songs, self.n_cov).astype(np.float32)
         chunks = [stats[start : start + CHUNK] for start in range(0, len(stats), CHUNK)]
@@ -98,17 +98,17 @@ class TreesEncoder(Encoder):
         return {name: getattr(self, name) for name in names}
 
 
-def build_trees(origin: Origin, arrays: dict[str, np.ndarray]) -> TreesEncoder:
+def build_trees(provenance: Provenance, arrays: dict[str, np.ndarray]) -> TreesEncoder:
     """The encoder from its arrays."""
-    return TreesEncoder(origin, int(origin.settings["n_cov"]), **arrays)
+    return TreesEncoder(provenance, int(provenance.settings["n_cov"]), **arrays)
 
 
-def fit_trees(lessons: Lessons, settings: TreesSettings) -> TreesEncoder:
+def fit_trees(training_set: TrainingSet, settings: TreesSettings) -> TreesEncoder:
     """Learn the trees with scikit-learn, then keep only their tables.
 
     Source: Geurts, Ernst, Wehenkel 2006, Extremely randomized trees.
     """
-    stats = pooled(lessons.features, lessons.train.songs, settings.n_cov).astype(np.float32)
+    stats = pooled(training_set.features, training_set.train.songs, settings.n_cov).astype(np.float32)
     forest = ExtraTreesRegressor(
         n_estimators=settings.n_trees,
         min_samples_leaf=settings.min_leaf,
@@ -116,10 +116,10 @@ def fit_trees(lessons: Lessons, settings: TreesSettings) -> TreesEncoder:
         n_jobs=settings.n_jobs,
         random_state=settings.seed,
     )
-    targets = lessons.train.targets
+    targets = training_set.train.targets
     one_factor = targets.shape[1] == 1  # scikit-learn wants a flat target then
-    forest.fit(stats, targets[:, 0] if one_factor else targets, sample_weight=lessons.train.weights)
-    return TreesEncoder(lessons.origin, settings.n_cov, **table_of_nodes(forest))
+    forest.fit(stats, targets[:, 0] if one_factor else targets, sample_weight=training_set.train.weights)
+    return TreesEncoder(training_set.provenance, settings.n_cov, **table_of_nodes(forest))
 
 
 def table_of_nodes(forest: ExtraTreesRegressor) -> dict[str, np.ndarray]:

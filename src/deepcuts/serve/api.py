@@ -237,8 +237,8 @@ def add_tracks_calls(api: APIRouter, state: State, jobs: Jobs) -> None:
         found = job_of(job_id)
 
         def lines() -> Iterator[str]:
-            for told in found.watch():
-                yield f"data: {json.dumps(told)}\n\n"
+            for progress in found.watch():
+                yield f"data: {json.dumps(progress)}\n\n"
 
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 

@@ -61,10 +61,10 @@ def metrics_text(state: State) -> str:
     for path, seconds in sorted(state.seconds.items()):
         lines.append(f'deepcuts_request_seconds_total{{path="{path}"}} {seconds:.6f}')
     bundle = state.model.answers.bundle
-    for name, value, told in (
+    for name, value, text in (
         ("songs", len(bundle.songs), "Songs in the model."),
         ("users", len(bundle.users), "Listeners in the model."),
         ("uptime_seconds", round(time() - state.started, 1), "Since the server began."),
     ):
-        lines += [f"# HELP deepcuts_{name} {told}", f"# TYPE deepcuts_{name} gauge", f"deepcuts_{name} {value}"]
+        lines += [f"# HELP deepcuts_{name} {text}", f"# TYPE deepcuts_{name} gauge", f"deepcuts_{name} {value}"]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from deepcuts.artifacts import Bundle
 from deepcuts.artifacts.songs import song_names
-from deepcuts.audio.makers import SOUND_SUFFIXES
+from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.walk import path_of
 
 UNKNOWN_ARTIST, UNKNOWN_ALBUM = "Unknown artist", "Unknown album"

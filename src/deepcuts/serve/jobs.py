@@ -60,9 +60,9 @@ class Job:
             with self.changed:
                 self.changed.wait_for(lambda seen=seen: (self.done, self.state) != seen, timeout=seconds)  # type: ignore[misc]
                 seen = (self.done, self.state)
-                told = self.tell()
-            yield told
-            if told["state"] in ("done", "failed"):
+                progress = self.tell()
+            yield progress
+            if progress["state"] in ("done", "failed"):
                 return
 
 

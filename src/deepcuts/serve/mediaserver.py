@@ -52,16 +52,16 @@ class MediaServer:
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file. Name Navidrome's database, often /data/navidrome.db.")
-        songs, told = navidrome_library(path), Collected()
+        songs, notes = navidrome_library(path), Collected()
         with path.open("rb") as file:
-            read_navidrome(Source(path.name, str(path), file.read(16), None, path), told)
+            read_navidrome(Source(path.name, str(path), file.read(16), None, path), notes)
         plays: dict[tuple[str, str], float] = defaultdict(float)
         last: dict[tuple[str, str], int] = {}
-        for _, one in told.listens:
+        for _, one in notes.listens:
             plays[one.user, one.song_id] += one.plays
             if one.time is not None:
                 last[one.user, one.song_id] = max(one.time, last.get((one.user, one.song_id), 0))
-        liked, disliked = (frozenset((one.user, one.song_id) for one in held) for held in (told.liked, told.disliked))
+        liked, disliked = (frozenset((one.user, one.song_id) for one in held) for held in (notes.liked, notes.disliked))
         return MediaServer(str(path), songs, tuple(navidrome_users(path)), plays, last, liked, disliked)
 
 

@@ -23,7 +23,7 @@ from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
 from deepcuts.evaluate.systems import Row
 from deepcuts.factors import WmfSettings, fit
 from deepcuts.predict import ENCODERS, fit_encoder, learns_from_all, predict_songs
-from deepcuts.predict.lessons import LessonSettings
+from deepcuts.predict.targets import EncoderSettings
 from deepcuts.progress import progress
 from deepcuts.trial.rivals import content_rivals, same_artist
 from deepcuts.trial.rows import with_controls
@@ -65,7 +65,7 @@ def run_folds(
     features: Features,
     settings: TrialSettings,
     wmf: WmfSettings,
-    encoder: LessonSettings,
+    encoder: EncoderSettings,
     work: Path,
     *,
     systems: Mapping[str, pl.DataFrame] | None = None,
@@ -127,7 +127,7 @@ def _one_fold(
     split: Split,
     settings: TrialSettings,
     wmf: WmfSettings,
-    encoder: LessonSettings,
+    encoder: EncoderSettings,
     seed: int,
     systems: Mapping[str, pl.DataFrame],
 ) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _one_fold(
 
 
 def _predicted(
-    name: str, settings: LessonSettings, features: Features, observed: Factors, split: Split, seed: int
+    name: str, settings: EncoderSettings, features: Features, observed: Factors, split: Split, seed: int
 ) -> SongFactors:
     ids = split.songs.take(split.members(VALIDATION)).ids
     ids = ids.filter((observed.songs.songs.find(ids) >= 0) & (features.songs.find(ids) >= 0))

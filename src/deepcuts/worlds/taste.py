@@ -155,9 +155,9 @@ class TasteTruth:
             self.songs.save(scratch, "songs")
             for name, array in arrays.items():
                 save_array(scratch, name, array)
-            mark = fingerprint(self.users.fingerprint, self.songs.fingerprint, *arrays.values())
+            own = fingerprint(self.users.fingerprint, self.songs.fingerprint, *arrays.values())
             shape = {"n_users": len(self.users), "n_songs": len(self.songs)}
-            write_meta(scratch, Meta("taste truth", mark, {}, asdict(self.settings), shape))
+            write_meta(scratch, Meta("taste truth", own, {}, asdict(self.settings), shape))
 
 
 def make_taste(settings: TasteSettings, folder: Path | str) -> Path:

@@ -119,8 +119,10 @@ def _users(rows: pl.DataFrame, user: str | None, names: Sequence[str], several: 
     """Whose listens they are: as the rows say; where they don't, `user`, the one name that is told, or "me"."""
     in_rows = sorted(set(rows["user"].unique().to_list()) - {""})
     if user is not None and not several and len(in_rows) > 1:
-        told = ", ".join(in_rows[:3])
-        raise SettingError(f"--user {user}: names the listener of a one-person export; this one holds {told} and more.")
+        names_found = ", ".join(in_rows[:3])
+        raise SettingError(
+            f"--user {user}: names the listener of a one-person export; this one holds {names_found} and more."
+        )
     if user is not None and not several:
         return pl.lit(user)
     told_names = sorted({*in_rows, *names} - {""})
@@ -149,18 +151,18 @@ def _told_again(rows: pl.DataFrame) -> pl.Series:
 
     One listen stands for one of each other file, so a short song played again and again keeps its plays.
     """
-    repeats, near = [], list[tuple[int, set[int]]]()  # kept listens a minute back: time, files that told them
+    repeats, near = [], list[tuple[int, set[int]]]()  # kept listens a minute back: time, files that repeated them
     before = None
     for user, song, time, file in rows.select("user_id", "song_id", "time", "file_number").iter_rows():
         if (user, song) != before:
             before, near = (user, song), []
         near = [one for one in near if time - one[0] <= SECONDS_BETWEEN_SERVICES]
-        told = next((files for _, files in near if file not in files), None)
-        repeats.append(told is not None)
-        if told is None:
+        repeated = next((files for _, files in near if file not in files), None)
+        repeats.append(repeated is not None)
+        if repeated is None:
             near.append((time, {file}))
         else:
-            told.add(file)
+            repeated.add(file)
     return pl.Series(repeats, dtype=pl.Boolean)
 
 

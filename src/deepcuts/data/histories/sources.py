@@ -165,14 +165,14 @@ def _decoded(data: bytes) -> str:
 
 def _preamble(lines: Sequence[str], separators: str) -> tuple[int, str]:
     """How many lines come before the first row, and the separator."""
-    told = ""
+    declared = ""
     for number, line in enumerate(lines):
         start = line.strip().lower()
         if start.startswith("sep=") and len(start) == len("sep=") + 1:
-            told = start[-1]
+            declared = start[-1]
         elif start and not start.startswith("#"):
-            return number, told or max(separators, key=line.count)
-    return len(lines), told or separators[0]
+            return number, declared or max(separators, key=line.count)
+    return len(lines), declared or separators[0]
 
 
 def each_source(paths: Sequence[Path]) -> Iterator[Source]:
@@ -198,13 +198,13 @@ def _of_file(path: Path, name: str, origin: Path, where: str, scratch: Path, dep
         return
     for inner, stream in open_source(path):
         is_itself = inner == path.name
-        here, told = (name, where) if is_itself else (inner, f"{where}/{inner}")
+        here, label = (name, where) if is_itself else (inner, f"{where}/{inner}")
         start = stream.read(HEAD_BYTES)
         whole = io.BufferedReader(_Ahead(start, stream), 1 << 16)
         if start.startswith((SQLITE, PARQUET, ZIP)) and depth < MOST_NESTED:
-            yield from _unpacked(whole, here, origin, told, scratch, depth)
+            yield from _unpacked(whole, here, origin, label, scratch, depth)
         else:
-            yield Source(here, told, start, whole, path if is_itself and depth == 0 else None, origin)
+            yield Source(here, label, start, whole, path if is_itself and depth == 0 else None, origin)
 
 
 def _unpacked(stream: IO[bytes], name: str, origin: Path, where: str, scratch: Path, depth: int) -> Iterator[Source]:

@@ -27,9 +27,9 @@ def paired_gaps(evaluation: Evaluation, gap: tuple[str, str], smaller: tuple[str
         a, b, c, d = (evaluation.row(name) for name in (*gap, *smaller))
         draws = a.draws[metric] - b.draws[metric] - c.draws[metric] + d.draws[metric]
         difference = a.mean(metric) - b.mean(metric) - c.mean(metric) + d.mean(metric)
-        told = compare_draws(difference, draws, evaluation.settings.level)
+        compared = compare_draws(difference, draws, evaluation.settings.level)
         what = f"({gap[0]} − {gap[1]}) − ({smaller[0]} − {smaller[1]})"
-        tests.append({"what": what, "metric": METRIC_NAMES[metric], **told})
+        tests.append({"what": what, "metric": METRIC_NAMES[metric], **compared})
     return tests
 
 
@@ -64,11 +64,11 @@ def claim(letter: str, text: str, tests: Sequence[Mapping[str, Any]], otherwise:
 
     Args:
         text: the claim.
-        otherwise: the likely cause, told where the claim does not plainly hold.
+        otherwise: the likely cause, record where the claim does not plainly hold.
     """
     answer = verdict(tests)
-    told = {"claim": letter, "text": text, "answer": answer, "tests": [dict(test) for test in tests]}
-    return told if answer == "holds" else {**told, "likely_cause": otherwise}
+    record = {"claim": letter, "text": text, "answer": answer, "tests": [dict(test) for test in tests]}
+    return record if answer == "holds" else {**record, "likely_cause": otherwise}
 
 
 def rank_correlation(

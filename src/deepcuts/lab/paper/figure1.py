@@ -7,9 +7,9 @@ import numpy as np
 from deepcuts.artifacts import Vocabulary
 from deepcuts.explore.picture import draw_map
 from deepcuts.explore.songmap import MapSettings, SongMap, label_agreement, map_songs, neighbours_kept
+from deepcuts.lab.cache import kept, part
 from deepcuts.lab.paper.table4 import predicted_patterns, space_of
 from deepcuts.lab.paper.world import PaperWorld
-from deepcuts.lab.parts import kept, part
 
 MOST_BYTES = 300_000  # of a picture that goes with the project
 RESOLUTIONS = (160, 130, 110, 90, 75, 60)
@@ -22,8 +22,8 @@ def figure1(world: PaperWorld) -> dict[str, Any]:
     rows = [{"measure": f"of the {N_NEAR} nearest songs kept", "value": neighbours_kept(Z, placed.xy, N_NEAR)}]
     for what, places in (("map", placed.xy), ("predicted usage patterns", Z)):
         share, chance = label_agreement(places, labels, N_NEAR)
-        told = f"of the {N_NEAR} nearest in the {what} of the same timbre"
-        rows += [{"measure": told, "value": share}, {"measure": f"{told}, by chance", "value": chance}]
+        measure = f"of the {N_NEAR} nearest in the {what} of the same timbre"
+        rows += [{"measure": measure, "value": share}, {"measure": f"{measure}, by chance", "value": chance}]
     return {"rows": rows}
 
 

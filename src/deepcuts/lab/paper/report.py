@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepcuts.lab.results import cell, table_markdown
+from deepcuts.lab.results import format_interval, table_markdown
 
 Content = Mapping[str, Any]
 SHOWN = {
@@ -80,8 +80,8 @@ What each part of it is here: [paper.md](../paper.md).
 def _candidates(scores: Mapping[str, float]) -> str:
     if not scores:
         return ""
-    told = ", ".join(f"{float(value):g}: {auc:.3f}" for value, auc in scores.items())
-    return f", chosen by AUC of validation songs ({told})"
+    text = ", ".join(f"{float(value):g}: {auc:.3f}" for value, auc in scores.items())
+    return f", chosen by AUC of validation songs ({text})"
 
 
 def claims_text(claims: Sequence[Content]) -> str:
@@ -96,8 +96,8 @@ def claims_text(claims: Sequence[Content]) -> str:
             interval = f"{test['difference']:+.4f} ({test['low']:+.4f} to {test['high']:+.4f})"
             lines.append(f"| {one['claim']} | {test['what']} | {test['metric']} | {interval} | {p} |")
         for what, found in one.get("correlations", {}).items():
-            told = f"{found['correlation']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
-            lines.append(f"| {one['claim']} | {what} | rank correlation | {told} | |")
+            text = f"{found['correlation']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+            lines.append(f"| {one['claim']} | {what} | rank correlation | {text} | |")
     causes = [f"- ({one['claim']}) {one['likely_cause']}" for one in claims if "likely_cause" in one]
     if causes:
         lines += ["", "Where a claim does not plainly hold, the likely cause (not tested here unless said):\n", *causes]
@@ -131,10 +131,10 @@ def systems_text(title: str, rows: Sequence[Content], beside: Content) -> str:
     ]
     lines += ["| system | mAP@500 | AUC | paper: mAP | paper: AUC |", "|---|---|---|---|---|"]
     for row in rows:
-        told = beside["paper"].get(row["system"])
-        paper = f"{told[0]:.5f} | {told[1]:.5f}" if told else " | "
+        published = beside["paper"].get(row["system"])
+        paper = f"{published[0]:.5f} | {published[1]:.5f}" if published else " | "
         name = str(SHOWN.get(row["system"], row["system"])) + (" *" if row["cheating"] else "")
-        lines.append(f"| {name} | {cell(row['map500'], 4)} | {cell(row['auc'], 3)} | {paper} |")
+        lines.append(f"| {name} | {format_interval(row['map500'], 4)} | {format_interval(row['auc'], 3)} | {paper} |")
     lines += ["", "\\* has seen the hidden plays.\n", "| ratio of mAP | here | paper |", "|---|---|---|"]
     for one in beside["ratios"]:
         above, below = (SHOWN[name] for name in one["ratio"].split(" / "))
@@ -163,7 +163,7 @@ def popularity_text(rows: Sequence[Content]) -> str:
     bins = {row["system"]: row["auc_by_popularity"] for row in rows if row["system"] in ("cnn_mse", "cnn_wpe")}
     if len(bins) < 2:
         return ""
-    told = [
+    table = [
         {
             "listeners among counted users": f"{mse['listeners_low']}–{mse['listeners_high']}",
             "songs": mse["n_songs"],
@@ -172,7 +172,7 @@ def popularity_text(rows: Sequence[Content]) -> str:
         }
         for mse, wpe in zip(bins["cnn_mse"], bins["cnn_wpe"], strict=True)
     ]
-    return "AUC by popularity of the test songs (first to last quarter; without intervals):\n\n" + table_markdown(told)
+    return "AUC by popularity of the test songs (first to last quarter; without intervals):\n\n" + table_markdown(table)
 
 
 def growth_text(rows: Sequence[Content], share: float) -> str:
@@ -181,7 +181,7 @@ def growth_text(rows: Sequence[Content], share: float) -> str:
     lines += ["| system | mAP@500 | AUC |", "|---|---|---|"]
     for row in rows:
         name = SHOWN[row["system"].removesuffix("_part")]
-        lines.append(f"| {name} | {cell(row['map500'], 4)} | {cell(row['auc'], 3)} |")
+        lines.append(f"| {name} | {format_interval(row['map500'], 4)} | {format_interval(row['auc'], 3)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -190,7 +190,7 @@ def tags_text(content: Content) -> str:
     rows = content["tables"]["tags51"]
     lines = [f"## Section 5.1: {rows[0]['n_tags']} tags, {content['settings']['n_tag_folds']} folds\n"]
     lines += ["| inputs | mean AUC over tags | paper |", "|---|---|---|"]
-    lines += [f"| {row['inputs']} | {cell(row['auc'], 3)} | {row['paper']:.5f} |" for row in rows]
+    lines += [f"| {row['inputs']} | {format_interval(row['auc'], 3)} | {row['paper']:.5f} |" for row in rows]
     return "\n".join([*lines, "", "Interval: over tags and folds.\n"])
 
 
@@ -212,14 +212,14 @@ def table4_text(content: Content) -> str:
         known = row["low"] is not None
         value = f"{row['value']:.3f}" + (f" ({row['low']:.3f}–{row['high']:.3f})" if known else "")
         lines.append(f"| {MEASURES.get(row['measure'], row['measure'])} | {row['system']} | {value} |")
-    told = [{**one, "query": one["query"] if one["rank"] == 1 else ""} for one in lists]
-    return "\n".join([*lines, "", f"Interval: over {rows[0]['n']:,} queries, the test songs.\n", table_markdown(told)])
+    table = [{**one, "query": one["query"] if one["rank"] == 1 else ""} for one in lists]
+    return "\n".join([*lines, "", f"Interval: over {rows[0]['n']:,} queries, the test songs.\n", table_markdown(table)])
 
 
 def figure_text(content: Content, stem: str) -> str:
     """The map, and how well it holds."""
-    told = "Figure 1: usage patterns predicted from sound, in two dimensions (t-SNE)"
-    lines = [f"## {told}\n", f"![{told}]({stem}-figure1.png)\n", "| share (without an interval) | |", "|---|---|"]
+    caption = "Figure 1: usage patterns predicted from sound, in two dimensions (t-SNE)"
+    lines = [f"## {caption}\n", f"![{caption}]({stem}-figure1.png)\n", "| share (without an interval) | |", "|---|---|"]
     lines += [f"| {row['measure']} | {row['value']:.3f} |" for row in content["tables"]["figure1"]]
     return "\n".join(lines) + "\n"
 

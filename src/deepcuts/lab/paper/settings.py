@@ -9,7 +9,7 @@ from deepcuts.data import SplitSettings
 from deepcuts.evaluate import EvaluateSettings
 from deepcuts.factors import WmfSettings
 from deepcuts.lab.mlr.metric import MlrSettings
-from deepcuts.predict import CnnSettings, LessonSettings, LinearSettings, MlpSettings
+from deepcuts.predict import CnnSettings, EncoderSettings, LinearSettings, MlpSettings
 from deepcuts.worlds import WorldSettings
 
 TEST_SHARE = 1881 / 9330  # the paper's test songs
@@ -102,7 +102,7 @@ class PaperSettings:
         self.world(), self.split(), self.words(), self.mlr(1.0), self.evaluation()  # each refuses what is out of range
         self.wmf(self.n_factors, self.regularization or 0.0)
         for name in SYSTEMS:
-            self.lessons(name, self.seed)
+            self.training_set(name, self.seed)
 
     def world(self) -> WorldSettings:
         """The planted world."""
@@ -143,7 +143,7 @@ class PaperSettings:
         """MAP@500 and AUC with intervals over users and songs."""
         return EvaluateSettings(n_bootstrap=self.n_bootstrap, seed=self.seed)
 
-    def lessons(self, name: str, seed: int, *, part: float = 1.0) -> LessonSettings:
+    def training_set(self, name: str, seed: int, *, part: float = 1.0) -> EncoderSettings:
         """How a system of SYSTEMS is trained; on a part of the songs, for as many steps as on all.
 
         Bags of words keep the proportions that PCA gave them. Each component divided by its own spread, those of noise

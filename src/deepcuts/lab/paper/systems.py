@@ -10,11 +10,11 @@ import numpy as np
 
 from deepcuts.artifacts import CLEAN, TRAIN, VALIDATION, Factors, Lineage, SongFactors, Vocabulary
 from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, Row, System, audit, evaluate, relevant_plays
+from deepcuts.lab.cache import kept, kept_json, part
 from deepcuts.lab.mlr.metric import Metric, MlrSettings, relevance_from_plays
 from deepcuts.lab.mlr.metric import fit as fit_metric
 from deepcuts.lab.paper.settings import PRICES, SYSTEMS
 from deepcuts.lab.paper.world import PaperWorld, of_songs
-from deepcuts.lab.parts import kept, kept_json, part
 from deepcuts.predict import fit_encoder, predict_songs
 from deepcuts.trial.ceilings import ceilings_of
 from deepcuts.trial.rows import with_controls
@@ -54,7 +54,7 @@ def predicted_songs(world: PaperWorld, observed: Factors, name: str, seed: int, 
     """
     encoder, hears, _ = SYSTEMS[name]
     heard = world.bag if hears == "bag" else world.logmel
-    how = world.settings.lessons(name, seed, part=share)
+    how = world.settings.training_set(name, seed, part=share)
     teachers = of_songs(observed, teaching_songs(world, share))
     recipe = (name, how, share, heard.fingerprint, observed.fingerprint, world.split.fingerprint)
     path = part(world.work, f"predicted-{name}-{seed}", *recipe)

@@ -19,13 +19,13 @@ def table1(world: PaperWorld) -> dict[str, Any]:
     rows = []
     for (factor, end), held in artists.group_by(["factor", "end"], maintain_order=True):
         there = tags.filter(factor=factor, end=end)
-        told = zip(there["tag_id"], there["z"], strict=True)
+        pairs = zip(there["tag_id"], there["z"], strict=True)
         rows.append(
             {
                 "factor": factor,
                 "end": end,
                 "artists": held["artist"].to_list(),
-                "tags": [{"tag": tag, "z": z} for tag, z in told],
+                "tags": [{"tag": tag, "z": z} for tag, z in pairs],
             }
         )
     return {"rows": rows}

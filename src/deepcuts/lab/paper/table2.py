@@ -8,11 +8,11 @@ import numpy as np
 from deepcuts.artifacts import Factors, SongFactors, Vocabulary
 from deepcuts.evaluate import Evaluation
 from deepcuts.evaluate.report import report_content
+from deepcuts.lab.cache import kept_json, part
 from deepcuts.lab.paper.claims import claim, paired, paired_gaps, rank_correlation, ratio
 from deepcuts.lab.paper.settings import SYSTEMS
 from deepcuts.lab.paper.systems import Scored, metric_system, predicted_songs, predictions, score
 from deepcuts.lab.paper.world import PaperWorld, observed_factors
-from deepcuts.lab.parts import kept_json, part
 from deepcuts.trial.rows import ranked_songs
 
 # The paper's numbers: mAP@500, AUC. It has no ridge: its linear regression is not said to have any penalty.
@@ -111,7 +111,7 @@ def claims(evaluation: Evaluation, heard: Mapping[str, Any]) -> list[dict[str, A
 
 def objective_claim(evaluation: Evaluation) -> dict[str, Any]:
     """Claim (d) and its presumed reason: what WPE loses it should lose on songs with few listeners."""
-    told = claim(
+    verdict = claim(
         "d",
         "The weighted objective (WPE) is worse than MSE.",
         paired(evaluation, "cnn_mse", "cnn_wpe"),
@@ -123,14 +123,14 @@ def objective_claim(evaluation: Evaluation) -> dict[str, Any]:
     how, rng = evaluation.settings, np.random.default_rng(evaluation.settings.seed)
     loss = rank_correlation((mse - wpe)[known], evaluation.listeners[known], how.n_bootstrap, how.level, rng)
     return {
-        **told,
+        **verdict,
         "correlations": {"AUC that WPE loses on a song ~ its listeners (below 0: loses on rare songs)": loss},
     }
 
 
 def popularity_claim(evaluation: Evaluation, heard: Mapping[str, Any]) -> dict[str, Any]:
     """Claim (g), in two halves: popularity cannot be heard; knowing it is worth much."""
-    told = claim(
+    verdict = claim(
         "g",
         "Popularity cannot be predicted from sound, and matters for both metrics.",
         paired(evaluation, "popularity", "random"),
@@ -139,7 +139,11 @@ def popularity_claim(evaluation: Evaluation, heard: Mapping[str, Any]) -> dict[s
     (sound,) = heard.values()
     unheard = sound["low"] <= 0 <= sound["high"]
     first = "cannot be heard" if unheard else f"is heard a little (rank correlation {sound['correlation']:+.2f})"
-    return {**told, "answer": f"popularity {first}; that it matters: {told['answer']}", "correlations": dict(heard)}
+    return {
+        **verdict,
+        "answer": f"popularity {first}; that it matters: {verdict['answer']}",
+        "correlations": dict(heard),
+    }
 
 
 def popularity_heard(

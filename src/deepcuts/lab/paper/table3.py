@@ -5,10 +5,10 @@ from typing import Any
 from deepcuts.artifacts import JOINT, Factors, Vocabulary
 from deepcuts.evaluate import System
 from deepcuts.evaluate.report import report_content
+from deepcuts.lab.cache import kept_json, part
 from deepcuts.lab.paper.claims import ratio
 from deepcuts.lab.paper.systems import predictions, score
 from deepcuts.lab.paper.world import PaperWorld, observed_factors, of_songs
-from deepcuts.lab.parts import kept_json, part
 from deepcuts.trial.rows import ranked_songs
 
 # The paper's numbers: mAP@500, AUC. Our name of its upper bound is fold_in.

@@ -8,10 +8,10 @@ import polars as pl
 
 from deepcuts.artifacts import Factors, Vocabulary
 from deepcuts.explore import ListComparison, ListSettings, compare_lists
+from deepcuts.lab.cache import kept_json, part
 from deepcuts.lab.paper.claims import claim, mean_with_interval
 from deepcuts.lab.paper.systems import predicted_songs
 from deepcuts.lab.paper.world import PaperWorld, observed_factors, of_songs
-from deepcuts.lab.parts import kept_json, part
 from deepcuts.recommend import usage_space
 
 N_SHOWN = 4  # lists printed, as in the paper
@@ -65,8 +65,8 @@ def style_rows(lists: ListComparison, table: pl.DataFrame, how: ListSettings) ->
     rng = np.random.default_rng(how.seed)
     rows = []
     for system, found in (("observed", lists.observed), ("predicted", lists.predicted)):
-        told = mean_with_interval((style[found] == own).mean(axis=1), how.n_bootstrap, how.level, rng)
-        rows.append({"measure": "same_style", "system": system, **told, "n": len(found)})
+        summary = mean_with_interval((style[found] == own).mean(axis=1), how.n_bootstrap, how.level, rng)
+        rows.append({"measure": "same_style", "system": system, **summary, "n": len(found)})
     chance = float(np.mean([(style == one).mean() for one in own[:, 0]]))
     empty = {"low": None, "high": None}
     return [*rows, {"measure": "same_style", "system": "chance", "value": chance, **empty, "n": len(own)}]

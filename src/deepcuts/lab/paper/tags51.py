@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from deepcuts.lab.cache import kept_json, part
 from deepcuts.lab.paper.claims import claim
 from deepcuts.lab.paper.systems import leading
 from deepcuts.lab.paper.world import PaperWorld, observed_factors
-from deepcuts.lab.parts import kept_json, part
 
 PAPER = {"bag of words": 0.69365, "latent factors": 0.86703}
 
@@ -56,7 +56,7 @@ def measure(world: PaperWorld) -> dict[str, Any]:
     ]
     gap = compare_tags(scores["latent factors"], scores["bag of words"], how)
     test = {"what": "latent factors − bag of words", "metric": "tag AUC", **gap, "p": None}
-    told = claim(
+    verdict = claim(
         "e",
         "Latent factors tell tags better than bags of words do.",
         [test],
@@ -64,7 +64,7 @@ def measure(world: PaperWorld) -> dict[str, Any]:
         "tags of people also tell scene, era and language, which only plays know.",
     )
     by_tag = {name: one.table().to_dicts() for name, one in scores.items()}
-    return {"rows": rows, "by_tag": by_tag, "claims": [told]}
+    return {"rows": rows, "by_tag": by_tag, "claims": [verdict]}
 
 
 def usable_tags(world: PaperWorld) -> list[int]:

@@ -12,8 +12,8 @@ from deepcuts.audio.extract import extract
 from deepcuts.data import make_split
 from deepcuts.evaluate import EvaluateSettings, evaluate, relevant_plays
 from deepcuts.factors import fit
+from deepcuts.lab.cache import kept, kept_json, part
 from deepcuts.lab.paper.settings import REGULARIZATIONS, PaperSettings
-from deepcuts.lab.parts import kept, kept_json, part
 from deepcuts.predict import LinearSettings, fit_encoder, predict_songs
 from deepcuts.trial.rows import system_of
 from deepcuts.worlds import World, make_world

@@ -95,8 +95,8 @@ def report_playback(call: Call) -> Content:
     call.state.now_playing.pop(call.user, None)
     kind = _kind_of(at, song.seconds)
     if kind is not None and not call.flag("ignoreScrobble", False):
-        mark = f"report:{call.user}:{song.song_id}:{int(began)}:{kind}"
-        call.state.take([Event(call.user, song.song_id, kind, int(began), event_id=mark)])
+        report_id = f"report:{call.user}:{song.song_id}:{int(began)}:{kind}"
+        call.state.take([Event(call.user, song.song_id, kind, int(began), event_id=report_id)])
     return {}
 
 

@@ -8,7 +8,7 @@ HARDLY_BETTER = 0.995  # of the error of the mean: chance alone gains that much 
 SMALL_DATA = "With fewer than a thousand songs try --encoder kernel."
 
 
-def warn_if_useless(error: float, of_mean: float, advice: str = SMALL_DATA) -> None:
+def warn_if_no_better(error: float, of_mean: float, advice: str = SMALL_DATA) -> None:
     """Log a warning when songs that were not learned from are predicted no better than by the mean of all songs.
 
     Among a few dozen held-out songs the best of many ridges or epochs is better by luck, so that silence proves little.

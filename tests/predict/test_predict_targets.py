@@ -3,23 +3,23 @@ import pytest
 
 from deepcuts.artifacts import Lineage, Vocabulary
 from deepcuts.errors import InputError, SettingError
-from deepcuts.predict import LessonSettings
-from deepcuts.predict.lessons import make_lessons, target_scaling
+from deepcuts.predict import EncoderSettings
 from deepcuts.predict.scaling import channel_scaling
+from deepcuts.predict.targets import make_training_set, target_scaling
 
 
 def lessons_of(features, factors, settings=None, validation=None):
-    settings = settings or LessonSettings(validation=0.0)
-    return make_lessons("linear", features, factors, settings, validation, np.random.default_rng(settings.seed))
+    settings = settings or EncoderSettings(validation=0.0)
+    return make_training_set("linear", features, factors, settings, validation, np.random.default_rng(settings.seed))
 
 
 def test_sound_and_factors_meet_by_id_not_by_place(make_features, make_factors):
     features = make_features([np.full((4, 1), i, np.float32) for i in range(3)], ids=["c", "a", "x"])
     factors = make_factors(np.array([[10.0], [20.0], [30.0]]), ids=["a", "b", "c"])
-    lessons = lessons_of(features, factors)
-    origin = lessons.origin
-    assert lessons.train.songs.tolist() == [0, 1]
-    back = lessons.train.targets[:, 0] * origin.target_scale + origin.target_mean
+    training_set = lessons_of(features, factors)
+    provenance = training_set.provenance
+    assert training_set.train.songs.tolist() == [0, 1]
+    back = training_set.train.targets[:, 0] * provenance.target_scale + provenance.target_mean
     assert back.tolist() == [30, 10]
 
 
@@ -31,24 +31,24 @@ def test_targets_are_centred_and_share_one_scale():
 
 def test_unit_targets_have_length_one_and_songs_without_length_are_left_out(make_features, make_factors):
     features = make_features([np.zeros((2, 1), np.float32)] * 3)
-    lessons = lessons_of(
-        features, make_factors(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])), LessonSettings("unit", validation=0.0)
+    training_set = lessons_of(
+        features, make_factors(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])), EncoderSettings("unit", validation=0.0)
     )
-    origin = lessons.origin
-    assert lessons.train.songs.tolist() == [0, 2]
-    back = lessons.train.targets * origin.target_scale + origin.target_mean
+    provenance = training_set.provenance
+    assert training_set.train.songs.tolist() == [0, 2]
+    back = training_set.train.targets * provenance.target_scale + provenance.target_mean
     np.testing.assert_allclose(back, [[0.6, 0.8], [0, -1]], atol=1e-6)
 
 
 def test_weights_grow_with_listeners_up_to_enough(make_features, make_factors):
     features = make_features([np.zeros((2, 1), np.float32)] * 4)
     factors = make_factors(np.eye(4), n_listeners=np.array([0, 3, 30, 300]))
-    weighted = lessons_of(features, factors, LessonSettings(weight_listeners=30, validation=0.0)).train
+    weighted = lessons_of(features, factors, EncoderSettings(weight_listeners=30, validation=0.0)).train
     assert weighted.songs.tolist() == [1, 2, 3]
     np.testing.assert_allclose(weighted.weights, [0.1, 1, 1])
     assert lessons_of(features, factors).train.weights.tolist() == [1, 1, 1, 1]
     with pytest.raises(InputError, match="n_listeners"):
-        lessons_of(features, make_factors(np.eye(4)), LessonSettings(weight_listeners=30))
+        lessons_of(features, make_factors(np.eye(4)), EncoderSettings(weight_listeners=30))
 
 
 def test_nothing_in_common_is_refused_with_examples_of_both(make_features, make_factors):
@@ -65,7 +65,7 @@ def test_a_song_without_frames_is_refused_by_name(make_features, make_factors):
 
 def test_a_tenth_is_held_out_the_same_for_the_same_seed(world):
     features, factors = world
-    one, two, other = (lessons_of(features, factors, LessonSettings(seed=s)) for s in (1, 1, 2))
+    one, two, other = (lessons_of(features, factors, EncoderSettings(seed=s)) for s in (1, 1, 2))
     assert len(one.validation) == 4
     assert not set(one.validation.songs) & set(one.train.songs)
     assert one.validation.songs.tolist() == two.validation.songs.tolist() != other.validation.songs.tolist()
@@ -73,8 +73,8 @@ def test_a_tenth_is_held_out_the_same_for_the_same_seed(world):
 
 def test_named_validation_songs_are_held_out_and_at_least_one_must_be_there(world):
     features, factors = world
-    lessons = lessons_of(features, factors, validation=Vocabulary(["song3", "elsewhere", "song1"]))
-    assert lessons.validation.songs.tolist() == [1, 3]
+    training_set = lessons_of(features, factors, validation=Vocabulary(["song3", "elsewhere", "song1"]))
+    assert training_set.validation.songs.tolist() == [1, 3]
     with pytest.raises(InputError, match="none of its 1 songs"):
         lessons_of(features, factors, validation=Vocabulary(["elsewhere"]))
     with pytest.raises(InputError, match="none is left"):
@@ -84,7 +84,7 @@ def test_named_validation_songs_are_held_out_and_at_least_one_must_be_there(worl
 def test_the_songs_behind_the_factors_are_remembered_too(world, make_factors):
     features, factors = world
     factors = make_factors(factors.vectors, lineage=Lineage("a space", Vocabulary(["unheard", "song0"]), "clean"))
-    learned_from = lessons_of(features, factors).origin.lineage.learned_from
+    learned_from = lessons_of(features, factors).provenance.lineage.learned_from
     assert "unheard" in learned_from
     assert len(learned_from) == 41
 
@@ -119,4 +119,4 @@ def test_streamed_channel_scaling_is_that_of_all_frames_at_once(make_features):
 @pytest.mark.parametrize("wrong", [{"target": "log"}, {"weight_listeners": -1}, {"validation": 1.0}, {"seed": -1}])
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(SettingError, match=next(iter(wrong))):
-        LessonSettings(**wrong)
+        EncoderSettings(**wrong)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from deepcuts.artifacts import Factors, Features, SongFactors, Vocabulary
-from deepcuts.predict import ENCODERS, CnnSettings, LessonSettings, fit_encoder
+from deepcuts.predict import ENCODERS, CnnSettings, EncoderSettings, fit_encoder
 from deepcuts.predict.linear import LinearSettings
 from deepcuts.predict.mlp import MlpSettings
 
 # Half of the songs are held out: among few of them the best of many ridges or epochs is better by mere luck.
 NO_BETTER = "when predicting the mean of all songs: no better"
-QUICK: dict[str, LessonSettings] = {
+QUICK: dict[str, EncoderSettings] = {
     "linear": LinearSettings(validation=0.5),
     "kernel": ENCODERS["kernel"].settings(),
     "mlp": MlpSettings(validation=0.5, n_hidden=32, n_epochs=60, lr=1e-2, device="cpu"),

@@ -8,7 +8,7 @@ from deepcuts.evaluate.metrics import METRICS
 
 
 @dataclass
-class Tally:
+class PartialResult:
     """Sums and values over the first `n_done` users.
 
     Attributes:
@@ -26,11 +26,11 @@ class Tally:
     n_done: int = 0
 
     @classmethod
-    def empty(cls, n_users: int, n_songs: int, n_bootstrap: int) -> "Tally":
+    def empty(cls, n_users: int, n_songs: int, n_bootstrap: int) -> "PartialResult":
         """Nothing counted yet."""
         return cls(np.full((len(METRICS), n_users), np.nan), np.zeros((2, 2, n_bootstrap)), np.zeros((2, n_songs)))
 
-    def add(self, part: "Tally") -> None:
+    def add(self, part: "PartialResult") -> None:
         """Count the users of `part`, all of them done, as the next ones."""
         self.values[:, self.n_done : self.n_done + part.n_done] = part.values
         self.sums += part.sums

@@ -9,9 +9,9 @@ from deepcuts.artifacts import Factors, Features, Lineage, Plays, SongFactors, V
 from deepcuts.checks import check_finite
 from deepcuts.config import require
 from deepcuts.errors import InputError
-from deepcuts.predict.encoder import Origin, as_json, check_frames
-from deepcuts.predict.examples import Examples, Lessons
+from deepcuts.predict.encoder import Provenance, as_json, check_frames
 from deepcuts.predict.losses import LOSSES
+from deepcuts.predict.training_set import Examples, TrainingSet
 from deepcuts.predict.wpe import errors_of, surplus_of_songs, users_of
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ TARGETS = ("raw", "unit")
 
 
 @dataclass(frozen=True)
-class LessonSettings:
+class EncoderSettings:
     """Settings that every encoder has.
 
     Attributes:
@@ -54,7 +54,7 @@ class LessonSettings:
 
 
 @dataclass(frozen=True)
-class NetworkSettings(LessonSettings):
+class NetworkSettings(EncoderSettings):
     """Settings of every encoder that goes down a gradient.
 
     Attributes:
@@ -71,15 +71,15 @@ class NetworkSettings(LessonSettings):
         require(self.clip >= 0, "clip", self.clip, "0 or more")
 
 
-def make_lessons(
+def make_training_set(
     name: str,
     features: Features,
     factors: Factors | SongFactors,
-    settings: LessonSettings,
+    settings: EncoderSettings,
     validation: Vocabulary | None,
     rng: np.random.Generator,
     plays: Plays | None = None,
-) -> Lessons:
+) -> TrainingSet:
     """Join sound and factors by song id, hold out validation songs, standardise the targets.
 
         target_i = (y_i - mean) / scale,   scale = sqrt(mean over songs and factors of (y - mean)²)
@@ -88,7 +88,7 @@ def make_lessons(
     spread would change which errors matter (eq. 4 adds them as they are).
 
     Args:
-        name: the encoder's key, kept in its origin.
+        name: the encoder's key, kept in its provenance.
         factors: of songs; the pair of users and songs where the loss looks at users.
         validation: ids of songs to choose by; None cuts `settings.validation` of the songs at random.
         plays: what the factors were learned from; only loss "wpe" looks at them.
@@ -109,12 +109,12 @@ def make_lessons(
     parents = {"features": features.fingerprint, "factors": factors.fingerprint}
     if settings.loss == "wpe" and users is not None and isinstance(factors, Factors):
         surplus = surplus_of_songs(plays, factors, features.songs.take(heard))
-        examples = replace(examples, surplus=surplus, floor=errors_of(song_factors, users, surplus))
+        examples = replace(examples, surplus=surplus, observed_loss=errors_of(song_factors, users, surplus))
         parents["plays"] = factors.lineage.parents["plays"]
     # Songs behind the factors count too: their plays reached the targets through the users. So do those behind the
     # features, where a dictionary or a projection was learned for them.
     lineage = derive(Lineage(learned_from=features.songs.take(heard)), factors.lineage, features.lineage, **parents)
-    origin = Origin(
+    provenance = Provenance(
         name=name,
         settings=asdict(settings),
         feature_kind=features.kind,
@@ -124,7 +124,7 @@ def make_lessons(
         target_scale=scale,
         lineage=lineage,
     )
-    return Lessons(features, examples.take(train), examples.take(held_out), origin, users)
+    return TrainingSet(features, examples.take(train), examples.take(held_out), provenance, users)
 
 
 def listeners_of(factors: SongFactors, songs: Vocabulary) -> np.ndarray | None:
@@ -133,7 +133,7 @@ def listeners_of(factors: SongFactors, songs: Vocabulary) -> np.ndarray | None:
 
 
 def join_songs(
-    features: Features, factors: SongFactors, settings: LessonSettings
+    features: Features, factors: SongFactors, settings: EncoderSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Songs that have both sound and factors, in the order of the features.
 
@@ -190,7 +190,7 @@ def listener_weights(n_listeners: np.ndarray | None, enough: int, songs: np.ndar
 
 
 def hold_out(
-    songs: Vocabulary, validation: Vocabulary | None, settings: LessonSettings, rng: np.random.Generator
+    songs: Vocabulary, validation: Vocabulary | None, settings: EncoderSettings, rng: np.random.Generator
 ) -> np.ndarray:
     """Which songs [n] bool only choose. Cut at random, a lone song stays with training.
 

@@ -1,4 +1,4 @@
-"""The ways to make features of a file: one line each in `FEATURES`."""
+"""The ways to extract features from a file: one line each in `FEATURES`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from deepcuts.audio.decode import SoundFacts
-from deepcuts.audio.echonest import EchonestSettings, hear_echonest
-from deepcuts.audio.logmel import FrameStream, LogMelSettings, hear_logmel, stream_logmel
-from deepcuts.audio.mfcc import MfccSettings, hear_mfcc, stream_mfcc
+from deepcuts.audio.echonest import EchonestSettings, extract_echonest
+from deepcuts.audio.logmel import FrameStream, LogMelSettings, extract_logmel, stream_logmel
+from deepcuts.audio.mfcc import MfccSettings, extract_mfcc, stream_mfcc
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import SettingError
 
@@ -29,36 +29,36 @@ LIMITS = ("min_rate", "max_hours")  # settings that refuse files, and change no 
 
 
 @dataclass(frozen=True)
-class FeatureMaker:
-    """How one kind of features is made.
+class Extractor:
+    """How one kind of features is extracted.
 
     Attributes:
         settings: the frozen dataclass of its settings; has `frame_rate` and `n_channels`.
         suffixes: of the files it takes from a folder, lower case.
-        hear: (path, settings) → float32 frames [n_frames, n_channels], seconds of sound, facts of the file;
+        extract: (path, settings) → float32 frames [n_frames, n_channels], seconds of sound, facts of the file;
             raises BadSound for a file that gives none.
-        stream: the same frames by blocks, for sounds of any length; None: `hear` gives them at once.
+        stream: the same frames by blocks, for sounds of any length; None: `extract` gives them at once.
     """
 
     settings: type
     suffixes: tuple[str, ...]
-    hear: Callable[[Path, Any], tuple[np.ndarray, float, SoundFacts]]
+    extract: Callable[[Path, Any], tuple[np.ndarray, float, SoundFacts]]
     stream: Callable[[Path, Any], FrameStream] | None = None
 
     def frames(self, path: Path | str, settings: Any) -> np.ndarray:
         """Frames of one file, float32 [n_frames, n_channels]."""
-        return self.hear(Path(path), settings)[0]
+        return self.extract(Path(path), settings)[0]
 
 
-FEATURES: dict[str, FeatureMaker] = {
-    "logmel": FeatureMaker(LogMelSettings, SOUND_SUFFIXES, hear_logmel, stream_logmel),
-    "mfcc": FeatureMaker(MfccSettings, SOUND_SUFFIXES, hear_mfcc, stream_mfcc),
-    "echonest": FeatureMaker(EchonestSettings, (".h5", ".hdf5"), hear_echonest),
+FEATURES: dict[str, Extractor] = {
+    "logmel": Extractor(LogMelSettings, SOUND_SUFFIXES, extract_logmel, stream_logmel),
+    "mfcc": Extractor(MfccSettings, SOUND_SUFFIXES, extract_mfcc, stream_mfcc),
+    "echonest": Extractor(EchonestSettings, (".h5", ".hdf5"), extract_echonest),
 }
 
 
-def find_maker(kind: str) -> FeatureMaker:
-    """The maker of a kind of features.
+def find_extractor(kind: str) -> Extractor:
+    """The extractor of a kind of features.
 
     Raises:
         SettingError: unknown kind.
@@ -73,6 +73,6 @@ def recipe_settings(settings: Any) -> Mapping[str, Any]:
 
     Limits are left out: features made with others may be mixed.
     """
-    told = {"frame_rate": settings.frame_rate, "n_channels": settings.n_channels, "recipe_version": RECIPE_VERSION}
+    derived = {"frame_rate": settings.frame_rate, "n_channels": settings.n_channels, "recipe_version": RECIPE_VERSION}
     own = {name: value for name, value in asdict(settings).items() if name not in LIMITS}
-    return {**own, **told}
+    return {**own, **derived}

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from deepcuts.artifacts import Features
-from deepcuts.predict.encoder import Origin
+from deepcuts.predict.encoder import Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +20,14 @@ class Examples:
         surplus: surplus confidence s = c - 1 [n_songs, n_users] CSR float32, stored where played; None unless the
             loss looks at plays.
         n_listeners: how many users played each song while the factors were learned [n_songs]; None where unknown.
-        floor: weighted prediction error of the observed factors [n_songs] float64; None likewise.
+        observed_loss: weighted prediction error of the observed factors [n_songs] float64; None likewise.
     """
 
     songs: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
     surplus: sparse.csr_array | None = None
-    floor: np.ndarray | None = None
+    observed_loss: np.ndarray | None = None
     n_listeners: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class Examples:
             self.targets[places],
             self.weights[places],
             None if self.surplus is None else self.surplus[places],
-            None if self.floor is None else self.floor[places],
+            None if self.observed_loss is None else self.observed_loss[places],
             None if self.n_listeners is None else self.n_listeners[places],
         )
 
@@ -57,19 +57,19 @@ class Examples:
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class TrainingSet:
     """Everything an encoder learns from.
 
     Attributes:
         features: what all songs sound like.
         train: the songs whose error is made small.
         validation: songs that only choose (when to stop, how much ridge); may be empty.
-        origin: what the encoder will say about itself.
+        provenance: what the encoder will say about itself.
         users: x_u [n_users, n_factors] float32; None unless the loss looks at users.
     """
 
     features: Features
     train: Examples
     validation: Examples
-    origin: Origin
+    provenance: Provenance
     users: np.ndarray | None = None
