@@ -54,6 +54,7 @@ MADE_BY = {
     "encoder": "deepcuts predict fit",
     "ranking": "deepcuts recommend",
     "report": "deepcuts evaluate",
+    "comparison": "deepcuts compare",
 }
 
 
@@ -345,7 +346,11 @@ def content_of(folder: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ArtifactError(f"{folder}: {error} is missing. Make the artifact again.") from error
-    except (InputError, SettingError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+    except SettingError as error:
+        if isinstance(error.__cause__, ImportError):  # a package that is missing is not the folder's fault
+            raise
+        raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
+    except (InputError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from deepcuts.store import META, read_meta, write_meta
 
 OPTIONAL = ("precision.npy", "n_listeners.npy", "first_played.npy", "event_start.npy", "event_time.npy",
-            "learned_from.parquet", "files.parquet", "history.csv", "encoder/weights.safetensors")  # fmt: skip
+            "learned_from.parquet", "files.parquet", "history.csv", "encoder/weights.safetensors",
+            "network.onnx")  # fmt: skip
 ODD_VALUES: tuple[Any, ...] = (None, True, -1, 0, 10**12, 1.5, "", "x", "../x", [], {}, [None], {"x": 1}, float("nan"))
 
 

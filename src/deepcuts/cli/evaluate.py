@@ -44,7 +44,9 @@ def evaluate_systems(
     with checkpoint_of(output) as checkpoint:
         ceilings = None if truth is None else ceilings_from(truth, all_plays, chosen, observed)
         trial = run_trial(all_plays, chosen, observed, predicted, settings, ceilings=ceilings, checkpoint=checkpoint)
-        content = write_report(trial.evaluation, output, audit=trial.audit, title=title, about=trial.about)
+        content = write_report(
+            trial.evaluation, output, audit=trial.audit, title=title, about=trial.about, details=trial.details
+        )
     if as_json:
         print_json(content)
     else:

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from deepcuts.artifacts import Plays, Vocabulary
-from deepcuts.checks import check_finite, check_shape
+from deepcuts.checks import check_finite, check_shape, require_package
 from deepcuts.errors import InputError
 from deepcuts.evaluate.bootstrap import draw_counts, resampled_metrics
 from deepcuts.evaluate.checkpoint import KIND, inputs_of, read_checkpoint, save_checkpoint
@@ -244,6 +244,7 @@ def torch_ranker(system: System, place: np.ndarray, device: str) -> Ranker:
     Raises:
         SettingError: the device is not there.
     """
+    require_package("torch", "torch", f"device = {device!r}")
     from deepcuts.kernels.places_torch import TorchScores  # torch takes seconds to load
 
     on_device = TorchScores(system.song_vectors, place, device)

@@ -26,7 +26,7 @@ from scipy import sparse
 
 from deepcuts import store
 from deepcuts.artifacts import Factors, Lineage, Plays, SongFactors, UserFactors, Vocabulary
-from deepcuts.checks import check_finite, check_shape
+from deepcuts.checks import check_finite, check_shape, require_package
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.factors.checkpoint import HalfSweep, Pace, read_checkpoint, save_checkpoint
@@ -267,6 +267,7 @@ def _kernel(settings: WmfSettings) -> tuple[Callable[..., np.ndarray], Callable[
     how: dict[str, Any] = {"regularization": settings.regularization, "n_steps": n_steps}
     if settings.device == "cpu":
         return als.gram, partial(als.solve_rows, **how)
+    require_package("torch", "torch", f"device = {settings.device!r}")
     from deepcuts.kernels import als_torch, device  # torch takes seconds to import
 
     where = device.pick_device(settings.device)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from deepcuts import store
 from deepcuts.artifacts import Features, Lineage
 from deepcuts.errors import ArtifactError, InputError
-from deepcuts.store import Meta, read_meta, write_meta, writing
+from deepcuts.store import Meta, read_meta, write_file, write_meta, writing
 
 WEIGHTS = "weights.safetensors"
 
@@ -66,6 +66,10 @@ class Encoder(ABC):
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was learned, by name."""
 
+    def other_forms(self) -> dict[str, bytes]:
+        """Files saved beside the arrays for programs that cannot read these, by name; most encoders have none."""
+        return {}
+
     def predict(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Predicted factors y'_i = target_mean + target_scale * heard_i.
 
@@ -114,6 +118,8 @@ class Encoder(ABC):
         shape = {"n_factors": provenance.n_factors, "n_channels": provenance.n_channels}
         with writing(folder) as scratch:
             write_arrays(arrays, scratch / WEIGHTS)
+            for name, content in self.other_forms().items():
+                write_file(scratch / name, content)
             record = provenance.lineage.save(scratch)
             parents = provenance.lineage.parents
             write_meta(scratch, Meta("encoder", self.fingerprint, parents, settings, shape, lineage=record))

@@ -7,6 +7,7 @@ from typing import Any
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
 from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, System, audit, evaluate, relevant_plays
+from deepcuts.trial.details import details_of
 from deepcuts.trial.rows import ranked_songs, with_controls
 
 
@@ -18,11 +19,13 @@ class Trial:
         evaluation: a row for each system, control and ceiling.
         audit: what was proven about leakage.
         about: how the split and the factors were made, for the report.
+        details: system → AUC of kinds of songs and measures of its lists, for the report.
     """
 
     evaluation: Evaluation
     audit: AuditReport
     about: Mapping[str, Any]
+    details: Mapping[str, Mapping[str, Any]]
 
 
 def run_trial(
@@ -55,4 +58,5 @@ def run_trial(
     proof = audit(split, plays, [observed], predicted, systems, test_songs=songs)
     hidden = relevant_plays(plays, observed.users.users, songs)
     evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint)
-    return Trial(evaluation, proof, {"split": dict(split.settings), "factors": dict(observed.settings)})
+    about = {"split": dict(split.settings), "factors": dict(observed.settings)}
+    return Trial(evaluation, proof, about, details_of(evaluation, systems, plays, split, songs))
