@@ -150,7 +150,7 @@ def add_unlisted(folder: Path, donors: Sequence[Path], rng: np.random.Generator)
     """Lay a file of another artifact under a name that this kind could have and does not list."""
     free = [name for name in OPTIONAL if name not in read_meta(folder).files and not (folder / name).exists()]
     name = free[rng.integers(len(free))]
-    alike = [one for one in donors if one.suffix == Path(name).suffix]
+    alike = [one for one in donors if one.suffix == Path(name).suffix] or donors
     (folder / name).parent.mkdir(exist_ok=True)
     shutil.copyfile(alike[rng.integers(len(alike))], folder / name)
     return name
