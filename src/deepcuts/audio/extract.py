@@ -175,9 +175,8 @@ def _open_old(out: Path, recipe: Features, overwrite: bool) -> Features | None:
     store.refuse_to_replace(out)
     if not there or (out.is_dir() and not any(out.iterdir())):
         return None
-    store.read_meta(out, "features")
-    old = Features.load(out)
-    if old.recipe == recipe.recipe and (out / "files.parquet").exists():
+    meta, old = store.read_meta(out, "features"), Features.load(out)
+    if old.recipe == recipe.recipe and "files.parquet" in meta.files:
         return old
     if overwrite:
         return None
@@ -196,11 +195,13 @@ def _known_of(out: Path, old: Features | None) -> Known:
         return {}
     known: Known = {}
     start = 0
-    for row in read_parquet(out / "files.parquet").iter_rows(named=True):
+    for row in read_parquet(out / "files.parquet", *FILE_COLUMNS).iter_rows(named=True):
         outcome = Outcome(**{name: row[name] for name in FILE_COLUMNS[2:]})
         known[outcome.content_hash] = (outcome, Place(None, start))
         start += outcome.n_frames
-    for row in read_parquet(out / "quarantine.parquet").iter_rows(named=True):
+    if start != len(old.frames):
+        raise ArtifactError(f"{out}/files.parquet: tells of {start} frames, expected {len(old.frames)}. Make it again.")
+    for row in read_parquet(out / "quarantine.parquet", *QUARANTINE_COLUMNS).iter_rows(named=True):
         outcome = Outcome(row["content_hash"], row["reason"], row["detail"])
         if outcome.lasting:
             known.setdefault(outcome.content_hash, (outcome, Place(None, 0)))

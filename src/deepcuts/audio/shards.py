@@ -9,7 +9,6 @@ long file writes its frames itself; see `spool`.
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from deepcuts.errors import ResourceError
-from deepcuts.store import explain_os_error
+from deepcuts.store import DAMAGED, explain_os_error
 
 log = logging.getLogger(__name__)
 
@@ -88,21 +87,20 @@ class Shelf:
             try:
                 # Opened here: np.load leaves a damaged file open.
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
-                    rows = json.loads(shard["index"].tobytes())
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                    rows = [Outcome(**row) for row in json.loads(shard["index"].tobytes())]
+            except DAMAGED as error:
                 log.warning("%s: damaged (%s), its files are heard again", path, error)
                 path.unlink()
                 continue
             start = 0
-            for row in rows:
-                outcome = Outcome(**row)
+            for outcome in rows:
                 self.known[outcome.content_hash] = (outcome, Place(path, start))
                 start += outcome.n_frames
 
         for path in sorted(self.folder.glob(f"{self.recipe}-*.json")):
             try:
                 outcome = Outcome(**json.loads(path.read_bytes()))
-            except (OSError, ValueError, TypeError) as error:
+            except DAMAGED as error:
                 log.warning("%s: damaged (%s), its file is heard again", path, error)
                 path.unlink()
                 continue
@@ -165,7 +163,7 @@ def read_shard(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
             return np.asarray(shard["frames"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         path.unlink(missing_ok=True)
         raise ResourceError(f"{path}: damaged and removed ({error}). Run the same command again.") from error
 

@@ -29,7 +29,7 @@ from deepcuts.cli.common import (
 from deepcuts.cli.on import On, cluster_on
 from deepcuts.cluster.audio import ray_spread
 from deepcuts.errors import ArtifactError, QuarantineError, SettingError
-from deepcuts.store import kind_of, read_meta, refuse_to_replace
+from deepcuts.store import read_meta, refuse_to_replace
 
 app = typer.Typer(help="Features of every song below a folder: parallel, resumable.", no_args_is_help=True)
 
@@ -139,11 +139,10 @@ def made_like(like: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: neither an encoder nor features.
     """
-    found = kind_of(like)
-    if found not in ("encoder", "features"):
-        raise ArtifactError(f"--like {like}: holds {found or 'no artifact'}. Name an encoder, or features.")
-    settings = read_meta(like, found).settings
-    recipe = dict(settings["features"] if found == "encoder" else settings)
+    meta = read_meta(like)
+    if meta.kind not in ("encoder", "features"):
+        raise ArtifactError(f"--like {like}: holds {meta.kind}. Name an encoder, or features.")
+    recipe = dict(meta.settings["features"] if meta.kind == "encoder" else meta.settings)
     if str(recipe["kind"]).startswith(POOLED):
         recipe = {"kind": str(recipe["kind"]).removeprefix(POOLED), **recipe["of"]}
     return recipe
