@@ -132,21 +132,22 @@ def read_encoder(folder: Path | str) -> tuple[Provenance, dict[str, np.ndarray],
         ArtifactError: missing, half-written, damaged or of another kind.
     """
     folder = Path(folder)
-    meta = read_meta(folder, "encoder")
-    arrays = read_arrays(folder / WEIGHTS)
-    made_from = dict(meta.settings["features"])
-    provenance = Provenance(
-        name=str(meta.settings["encoder"]),
-        settings=meta.settings["settings"],
-        feature_kind=str(made_from.pop("kind")),
-        feature_settings=made_from,
-        n_channels=meta.shape["n_channels"],
-        target_mean=arrays.pop("target.mean"),
-        target_scale=float(arrays.pop("target.scale")),
-        lineage=Lineage.load(folder, meta.lineage, meta.parents),
-        error=arrays.pop("target.error", None),
-    )
-    return provenance, arrays, meta.fingerprint
+    with store.content_of(folder):
+        meta = read_meta(folder, "encoder")
+        arrays = read_arrays(folder / WEIGHTS)
+        made_from = dict(meta.settings["features"])
+        provenance = Provenance(
+            name=str(meta.settings["encoder"]),
+            settings=meta.settings["settings"],
+            feature_kind=str(made_from.pop("kind")),
+            feature_settings=made_from,
+            n_channels=meta.shape["n_channels"],
+            target_mean=arrays.pop("target.mean"),
+            target_scale=float(arrays.pop("target.scale")),
+            lineage=Lineage.load(folder, meta.lineage, meta.parents),
+            error=arrays.pop("target.error", None),
+        )
+        return provenance, arrays, meta.fingerprint
 
 
 def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:

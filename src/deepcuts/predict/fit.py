@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deepcuts import store
 from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary, derive
 from deepcuts.checks import did_you_mean, is_installed, require_package
 from deepcuts.config import require
@@ -171,10 +172,11 @@ def load_encoder(folder: Path | str, *, light: bool = False) -> Encoder:
         raise ArtifactError(
             f"{folder}: an encoder {provenance.name!r}, unknown here.{did_you_mean(provenance.name, ENCODERS)}"
         )
-    if provenance.name == "cnn" and (light or not is_installed("torch")) and can_run(folder):
-        encoder: Encoder = build_onnx(provenance, arrays, folder)
-    else:
-        encoder = ENCODERS[provenance.name].build(provenance, arrays)
+    with store.content_of(Path(folder)):
+        if provenance.name == "cnn" and (light or not is_installed("torch")) and can_run(folder):
+            encoder: Encoder = build_onnx(provenance, arrays, folder)
+        else:
+            encoder = ENCODERS[provenance.name].build(provenance, arrays)
     if encoder.fingerprint != fingerprint:
         raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
     return encoder

@@ -21,6 +21,7 @@ from deepcuts.kernels.native import default_threads
 from deepcuts.predict.cnn_settings import CnnSettings, frames_heard
 from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.windows import mean_over_windows
+from deepcuts.store import read_meta
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,12 @@ POOL_EPSILON = 1e-8  # of network.PoolOverTime
 
 def can_run(folder: Path) -> bool:
     """Whether onnxruntime can predict for the encoder in a folder: its graph is there, or can be made."""
-    return is_installed("onnxruntime") and ((folder / GRAPH).exists() or is_installed("onnx"))
+    return is_installed("onnxruntime") and (_holds_graph(folder) or is_installed("onnx"))
+
+
+def _holds_graph(folder: Path) -> bool:
+    """Whether the graph is part of the encoder: a file that its meta.json does not list is not."""
+    return GRAPH in read_meta(folder, "encoder", verify=False).files
 
 
 def graph_file(provenance: Provenance, arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
@@ -88,7 +94,7 @@ def build_onnx(provenance: Provenance, arrays: dict[str, np.ndarray], folder: Pa
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = default_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
-    content = path.read_bytes() if path.exists() else graph_of(provenance, arrays)
+    content = path.read_bytes() if _holds_graph(folder) else graph_of(provenance, arrays)
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except RuntimeError as error:
