@@ -167,7 +167,7 @@ async def ask(port: int, paths: list[str], until: float, took: list[float]) -> N
     """One connection: asks again as soon as it is answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     at = 0
-    while time.perf_counter() < until:
+    while not at or time.perf_counter() < until:
         began = time.perf_counter()
         path = paths[at % len(paths)]
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

@@ -341,7 +341,7 @@ def test_no_request_of_its_own_description_is_answered_by_a_fault(state):
 
 def test_rows_of_the_catalogue_share_texts_and_keep_kinds(state):
     """Equal texts are one object; a track 1 and a duration 1.0 stay an int and a float."""
-    one, two = state.model.catalogue.songs[0], state.model.catalogue.songs[3]
+    one, two = (state.model.catalogue.by_id[song_id] for song_id in ("s/0", "s/3"))
     assert one.about["artist"] is two.about["artist"]
     assert isinstance(two.about["track"], int)
     assert isinstance(two.about["duration"], float)
