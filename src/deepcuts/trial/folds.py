@@ -6,6 +6,7 @@ Every fold is kept when it is done, so a killed trial resumes. Intervals over fo
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def run_folds(
                 outcome = _kept(path, recipe)
                 if outcome is None:
                     outcome = _one_fold(plays, features, pooled, split, settings, wmf, encoder, seed, systems)
-                    store.write_file(path, json.dumps({**outcome, "recipe": recipe}))
+                    _keep(path, recipe, outcome)
                 outcomes.append(outcome)
                 users.append(_by_user(outcome, seed, number))
                 songs.append(_by_song(outcome, seed, number))
@@ -117,11 +118,21 @@ def _splits(plays: Plays, features: Features, settings: TrialSettings, seed: int
     return folds(plays, settings.n_folds, how, only=only)
 
 
+def _keep(path: Path, recipe: str, outcome: dict[str, Any]) -> None:
+    text = json.dumps(outcome)
+    store.write_file(path, json.dumps({"recipe": recipe, "hash": store.fingerprint(text), "outcome": text}))
+
+
 def _kept(path: Path, recipe: str) -> dict[str, Any] | None:
+    """What an earlier run found for a fold; None when there is nothing, or it is damaged or of another trial."""
     if not path.exists():
         return None
-    content = dict(json.loads(path.read_text(encoding="utf-8")))
-    return content if content.pop("recipe", None) == recipe else None
+    with suppress(ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["hash"] == store.fingerprint(content["outcome"]):
+            return dict(json.loads(content["outcome"])) if content["recipe"] == recipe else None
+    log.warning("%s: damaged; this fold is tried again.", path)
+    return None
 
 
 def _one_fold(

@@ -52,7 +52,7 @@ def read_trial(folder: Path, system: str = "") -> Tried:
     try:
         report = dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
         users, songs = pl.read_parquet(folder / "users.parquet"), pl.read_parquet(folder / "songs.parquet")
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtifactError(f"{folder}: not a whole trial ({error}). Run `deepcuts trial` again.") from error
     name = system or str(report.get("settings", {}).get("encoder", ""))
     names = users["system"].unique().sort().to_list()

@@ -130,7 +130,7 @@ def read_scores(path: Path) -> pl.DataFrame:
         else:
             table = pl.read_parquet(path, columns=list(COLUMNS))
         table = table.select(pl.col("user_id", "song_id").cast(pl.String), pl.col("score").cast(pl.Float64))
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(f"{path}: not a table of user_id, song_id, score ({error}).") from error
     bad = table.filter(pl.any_horizontal(pl.all().is_null()) | ~pl.col("score").is_finite())
     if bad.height:
