@@ -42,8 +42,8 @@ def test_the_noise_of_plays_is_learned_from_other_songs() -> None:
         heard = songs(np.tile([1.0, 0.0], (n, 1)), rng.uniform(0.1, 0.2, size=n))
         return heard, np.column_stack([np.cos(angle), np.sin(angle)]), listeners, error
 
-    heard, observed, behind, _ = made(300)
-    new, factors, listeners, error = made(200)
+    heard, observed, behind, _ = made(1000)
+    new, factors, listeners, error = made(1000)
     found = expected_with_noise(*[errors_of(new, factors)[0], listeners], heard, observed, behind)
     np.testing.assert_allclose(found, error, atol=1e-4)
     tables = calibration(new, factors, listeners, (heard, observed, behind))

@@ -20,8 +20,8 @@ PLANTED_ABOUT = (
 CALIBRATION_ABOUT = (
     "Squared error of a factor, in thousandths, by decile of what was expected. The actual error is measured against "
     "factors from the hidden plays, which are noisy where a song has few listeners; no sound foretells how many it "
-    "will have. The third table adds that noise, learned from other songs. Expected errors lie above actual ones, because "
-    "they were measured against factors that were learned together with the users and so hold more of their own noise."
+    "will have. The third table adds that noise, learned from other songs. Expected errors lie above actual ones: "
+    "they were measured against factors learned together with the users, which hold more of their own noise."
 )
 BLEND_ABOUT = (
     "Half of the users give k plays of every song, the other half must find it. `audio` looks at no play, `plays` at "
