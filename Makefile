@@ -19,11 +19,11 @@ $(VENV)/.run: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deepcuts needs Python 3.11 or newer, this is "+sys.version.split()[0]+": make PYTHON=python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing deepcuts into $(VENV) (a minute or two the first time)"
-	@$(PIP) -e .
+	@$(PIP) -e '.[torch]'
 	@touch $@
 
 $(VENV)/.serve: $(VENV)/.run
-	@$(PIP) -e '.[serve]'
+	@$(PIP) -e '.[torch,serve]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepcuts.predict.cnn_settings import CnnSettings, frames_heard, frames_left
 from deepcuts.predict.conv import ReluMaxPool, TimeConv
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.network import CnnSettings, build_network, frames_heard, frames_left
+from deepcuts.predict.network import build_network
 from deepcuts.predict.train import make_optimiser, step
 from sides import Row, alternate, main, row, threads
 

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from deepcuts.artifacts import Features, Vocabulary
+from deepcuts.predict.cnn_settings import CnnSettings, frames_heard
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.network import CnnSettings, build_network, frames_heard
+from deepcuts.predict.network import build_network
 from deepcuts.predict.train import lr_fraction, make_optimiser, one_epoch, ready, step
 from deepcuts.predict.training_set import Examples
 from deepcuts.predict.windows import random_starts, read_windows

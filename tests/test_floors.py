@@ -24,6 +24,7 @@ FLOORS = {
     "evaluate": 3,
     "explore": 3,
     "worlds": 4,
+    "cluster": 4,
     "trial": 5,
     "chain": 6,
     "lab": 7,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deepcuts import locks, store
+from deepcuts.artifacts import SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, ResourceError
 from deepcuts.store import Meta, load_array, read_meta, recover, save_array, write_file, write_meta, writing
 
@@ -82,8 +83,16 @@ def test_an_edited_meta_is_refused_in_words(tmp_path: Path) -> None:
         {**good, "files": {"numbers.npy": 5}},
         {**good, "files": {"../other": {"bytes": 1, "hash": ""}}},
         {**good, "kind": 7},
-        {**good, "version": "2"},
+        {**good, "version": "3"},
         {**good, "version": True},
+        {**good, "kind": "factors"},
+        {**good, "settings": {"seed": 2}},
+        {**good, "settings": {"seed": "1"}},
+        {**good, "fingerprint": "f00e"},
+        {**good, "parents": {"split": "f00d"}},
+        {**good, "files": {}},
+        {**good, "checksum": None},
+        *({name: value for name, value in good.items() if name != key} for key in good),
     ]
     for content in wrong:
         path.write_text(json.dumps(content))
@@ -92,6 +101,30 @@ def test_an_edited_meta_is_refused_in_words(tmp_path: Path) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match="damaged"):
         read_meta(tmp_path / "a")
+
+
+def test_meta_may_be_laid_out_anew(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "meta.json"
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
+    assert read_meta(tmp_path / "a").files == ("numbers.npy",)
+
+
+def test_content_of_another_program_is_refused_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    songs = SongFactors(Vocabulary(["a", "b"]), np.ones((2, 3), np.float32))
+    songs.save(tmp_path / "songs")
+    with writing(tmp_path / "songs") as scratch:
+        songs.songs.save(scratch, "songs")
+        save_array(scratch, "song_factors", np.ones((5, 3), np.float32))
+        write_meta(scratch, Meta("song-factors"))
+    with pytest.raises(ArtifactError, match=r"songs: its content does not fit \(song factors has shape"):
+        SongFactors.load(tmp_path / "songs")
+
+
+def test_a_file_that_meta_does_not_list_is_not_read(tmp_path: Path) -> None:
+    SongFactors(Vocabulary(["a", "b"]), np.ones((2, 3), np.float32)).save(tmp_path / "songs")
+    np.save(tmp_path / "songs" / "precision.npy", np.ones(2, np.float32))
+    assert SongFactors.load(tmp_path / "songs").precision is None
 
 
 def test_a_link_stays_a_link_and_its_folder_is_replaced(tmp_path: Path) -> None:
@@ -175,7 +208,7 @@ def test_another_kind_or_version_is_refused(tmp_path: Path) -> None:
         read_meta(tmp_path / "a", "factors")
     meta = json.loads((tmp_path / "a" / "meta.json").read_text())
     (tmp_path / "a" / "meta.json").write_text(json.dumps({**meta, "version": 99}))
-    with pytest.raises(ArtifactError, match="format version 99, expected 2"):
+    with pytest.raises(ArtifactError, match="format version 99, expected 3"):
         read_meta(tmp_path / "a")
 
 

@@ -3,12 +3,41 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 
-from deepcuts.errors import InputError
+from deepcuts.errors import InputError, SettingError
 
 MOST_CLOSE = 100  # close options among which the nearest is looked for
+
+
+def require_package(name: str, extra: str, what: str) -> None:
+    """Refuse work that an optional package does, where the package is missing.
+
+    Args:
+        name: of the package; it is imported.
+        extra: of deepcuts, which installs it.
+        what: needs it, for the message.
+    Raises:
+        SettingError: says how to install it.
+    """
+    try:
+        import_module(name)
+    except ImportError as error:
+        raise SettingError(
+            f"{what}: needs the package {name}, which is not installed ({error}). "
+            f"Install it with: pip install 'deepcuts[{extra}]'"
+        ) from error
+
+
+def is_installed(name: str) -> bool:
+    """Whether a package is there, without importing it."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

@@ -5,7 +5,8 @@ file with its size and hash, so a folder from which something was lost or change
 pickle.
 
 meta.json: kind · version · fingerprint (of the content) · parents (fingerprints of what it was made from) ·
-settings (that made it) · shape · lineage · files. It holds no times or paths: equal content gives an equal folder.
+settings (that made it) · shape · lineage · files · checksum (of all these, so an edit by hand is noticed too). It holds
+no times or paths: equal content gives an equal folder. A file that it does not list is not part of the artifact.
 
 One writer at a time: `writing` holds a lock beside the folder, which the system drops when the process ends, however it
 ends. Only writers clean up after a killed run; readers never change anything.
@@ -16,7 +17,11 @@ import json
 import os
 import re
 import shutil
+import struct
 import time
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,13 +30,17 @@ from typing import Any
 
 import numpy as np
 
-from deepcuts.errors import ArtifactError, explain_os_error
+from deepcuts.errors import ArtifactError, InputError, SettingError, explain_os_error
 from deepcuts.locks import alive, only_writer
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 META = "meta.json"
-VERIFIED_BYTES = 200_000_000  # artifacts up to this size are compared with their hashes whenever they are opened
+VERIFIED_BYTES = 200_000_000  # so much of an artifact is compared with its hashes whenever it is opened, at most
 SECONDS_BETWEEN_RENAMES = 1.0  # a reader that finds no folder looks again for so long when a writer is about
+# What NumPy and SciPy raise over a damaged .npy or .npz: their own errors, and those of zip archives and of Python's
+# parser, which reads the headers.
+DAMAGED = (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, SyntaxError, OverflowError, MemoryError,
+           RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 # How an artifact of each kind is made, for the message about folders of an older version.
 MADE_BY = {
     "songs": "deepcuts library",
@@ -45,12 +54,17 @@ MADE_BY = {
     "encoder": "deepcuts predict fit",
     "ranking": "deepcuts recommend",
     "report": "deepcuts evaluate",
+    "comparison": "deepcuts compare",
 }
 
 
 @dataclass(frozen=True)
 class Meta:
-    """What a folder says about itself."""
+    """What a folder says about itself.
+
+    Attributes:
+        files: names of its files; filled by `read_meta`. `write_meta` finds them itself.
+    """
 
     kind: str
     fingerprint: str = ""
@@ -59,6 +73,7 @@ class Meta:
     shape: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
+    files: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -179,7 +194,14 @@ def write_meta(folder: Path, meta: Meta) -> None:
         "lineage": dict(meta.lineage),
         "files": files,
     }
+    content["checksum"] = _checksum(content)
     write_file(folder / META, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """A hash of what meta.json says but for the checksum itself; layout and order of keys do not count."""
+    said = json.loads(json.dumps({name: value for name, value in content.items() if name != "checksum"}))
+    return fingerprint(json.dumps(said, sort_keys=True))
 
 
 def file_hash(path: Path) -> str:
@@ -189,11 +211,12 @@ def file_hash(path: Path) -> str:
 
 
 def read_meta(folder: Path | str, kind: str | None = None, *, verify: bool | None = None) -> Meta:
-    """What a folder says about itself, after checking that it is whole and unchanged.
+    """What a folder says about itself, after checking that it is whole and unchanged, by hand or by accident.
 
     Args:
         kind: the kind it must be, such as "plays"; None takes any.
-        verify: compare every file with its hash; None does so for artifacts of up to 200 MB. Sizes are always compared.
+        verify: compare every file with its hash; None does so for the smallest files, up to 200 MB together. Sizes are
+            always compared.
     Raises:
         ArtifactError: no such folder, not an artifact, of another kind or version, half-written or damaged.
     """
@@ -202,12 +225,15 @@ def read_meta(folder: Path | str, kind: str | None = None, *, verify: bool | Non
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder. Make it first; the README's journey table says how.")
     content = _parse_meta(folder)
-    if content["version"] != FORMAT_VERSION:
+    if type(content["version"]) is int and content["version"] != FORMAT_VERSION:
         how = MADE_BY.get(str(content["kind"]), "the command that made it")
         raise ArtifactError(
             f"{folder}: format version {content['version']}, expected {FORMAT_VERSION}. Make it again with {how}."
         )
+    sealed = content.get("checksum") == _checksum(content)
     meta, files = _checked(folder, content)
+    if not sealed:
+        raise ArtifactError(f"{folder / META}: does not match its checksum, so it was edited. Make the artifact again.")
     if kind is not None and meta.kind != kind:
         raise ArtifactError(f"{folder}: holds {meta.kind}, expected {kind}. Check the order of folders.")
     _check_files(folder, files, verify)
@@ -227,9 +253,11 @@ def _wait_for_a_rename(folder: Path) -> None:
 
 
 def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool | None) -> None:
-    total = sum(int(one["bytes"]) for one in files.values())
-    hashed = total <= VERIFIED_BYTES if verify is None else verify
-    for name, said in files.items():
+    """Sizes of all files; hashes of the smallest, up to VERIFIED_BYTES together, unless `verify` says all or none."""
+    total = 0
+    for name, said in sorted(files.items(), key=lambda item: int(item[1]["bytes"])):
+        total += int(said["bytes"])
+        hashed = total <= VERIFIED_BYTES if verify is None else verify
         path = folder / name
         try:
             size = path.stat().st_size if path.is_file() else None
@@ -259,6 +287,17 @@ def _parse_meta(folder: Path) -> dict[str, Any]:
     return content
 
 
+def copy_artifact(folder: Path, to: Path, kind: str) -> None:
+    """Copy an artifact into another: what meta.json lists, each file compared with its hash, and nothing else.
+
+    Raises:
+        ArtifactError: missing, damaged or of another kind.
+    """
+    for name in (*read_meta(folder, kind, verify=True).files, META):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, to / name)
+
+
 _META_TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str,
     "version": int,
@@ -268,6 +307,7 @@ _META_TYPES: dict[str, type | tuple[type, ...]] = {
     "shape": dict,
     "lineage": dict,
     "files": dict,
+    "checksum": str,
 }
 
 
@@ -279,6 +319,7 @@ def _checked(folder: Path, content: dict[str, Any]) -> tuple[Meta, dict[str, dic
             raise ArtifactError(f"{path}: unknown key {name!r}: allowed are {', '.join(_META_TYPES)}.")
         if not isinstance(value, _META_TYPES[name]) or isinstance(value, bool):
             raise ArtifactError(f"{path}: {name} = {str(value)[:60]!r} is of the wrong type. Make the artifact again.")
+    content.pop("checksum", None)
     files = content.pop("files")
     for name, said in files.items():
         whole = isinstance(said, dict) and isinstance(said.get("bytes"), int) and isinstance(said.get("hash"), str)
@@ -289,7 +330,28 @@ def _checked(folder: Path, content: dict[str, Any]) -> tuple[Meta, dict[str, dic
         wrong = [key for key, value in content.get(name, {}).items() if not isinstance(value, wanted)]
         if wrong:
             raise ArtifactError(f"{path}: {name}: {wrong[0]!r} is of the wrong type. Make the artifact again.")
-    return Meta(**content), files
+    return Meta(**content, files=tuple(files)), files
+
+
+@contextmanager
+def content_of(folder: Path) -> Iterator[None]:
+    """Around the reading of an artifact: content that its code cannot take is an ArtifactError that names the folder.
+
+    Such content has the right hashes: another version or another program wrote it, or it is too large to be hashed.
+
+    Raises:
+        ArtifactError: arrays of other shapes or types, a setting that is missing or unknown, ids that repeat.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ArtifactError(f"{folder}: {error} is missing. Make the artifact again.") from error
+    except SettingError as error:
+        if isinstance(error.__cause__, ImportError):  # a package that is missing is not the folder's fault
+            raise
+        raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
+    except (InputError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
 
 
 def fingerprint(*parts: np.ndarray | bytes | str) -> str:
@@ -322,7 +384,7 @@ def load_array(folder: Path, name: str, *, mapped: bool = False) -> np.ndarray:
             path, allow_pickle=False, mmap_mode="r"
         )  # mapped first: no memory for a shape that is not there
         return found if mapped else np.array(found)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+    except DAMAGED as error:
         if _is_empty_array(path):
             return np.load(path, allow_pickle=False)
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
@@ -336,7 +398,7 @@ def _is_empty_array(path: Path) -> bool:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
             return 0 in shape and not dtype.hasobject
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError):
+    except DAMAGED:
         return False
 
 

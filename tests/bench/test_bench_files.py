@@ -13,7 +13,7 @@ from sides import Row
 BENCH = Path(__file__).parents[2] / "bench"
 # Not measured one by one: what they share, the pages, and what has a command of its own.
 OTHERS = {"sides", "floors", "growth", "page", "run", "stages", "million", "paper_stages", "kill_extract", "mlr"}
-OTHERS |= {"real_audio"}
+OTHERS |= {"real_audio", "light"}
 
 
 def test_every_benchmark_is_run_by_make_bench():
@@ -32,3 +32,11 @@ def test_a_benchmark_runs_and_writes_rows(name, tmp_path):
         assert row.theirs > 0
         assert row.low <= row.high
         assert row.n >= 1
+
+
+@pytest.mark.slow
+def test_serving_without_torch_is_measured(tmp_path):
+    command = [sys.executable, str(BENCH / "light.py"), "--quick", "-o", str(tmp_path / "light.json")]
+    subprocess.run(command, check=True, capture_output=True)
+    for row in json.loads((tmp_path / "light.json").read_text()).values():
+        assert row["ratio of memory"][0] < 1

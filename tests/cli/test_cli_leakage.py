@@ -9,7 +9,7 @@ import pytest
 from deepcuts.artifacts import Factors, Features, Lineage, SongFactors, Vocabulary
 from deepcuts.evaluate.report import read_report
 from deepcuts.predict import LinearSettings, fit_encoder
-from deepcuts.store import file_hash
+from deepcuts.store import read_meta, write_meta
 
 SMALL = ("--set", "n_factors=6", "--set", "n_sweeps=3")
 
@@ -74,15 +74,9 @@ def test_a_split_edited_by_hand_is_refused(deepcuts, home, tmp_path) -> None:
     split = tmp_path / "split"
     shutil.copytree(home / "split", split)
     table = pl.read_parquet(split / "split.parquet")
-    before = (split / "split.parquet").stat().st_size
+    meta = read_meta(split)
     table.with_columns(role=pl.lit("test")).write_parquet(split / "split.parquet")
-    meta = json.loads((split / "meta.json").read_text())
-    meta["files"]["split.parquet"] = {
-        "bytes": (split / "split.parquet").stat().st_size,
-        "hash": file_hash(split / "split.parquet"),
-    }
-    assert before
-    (split / "meta.json").write_text(json.dumps(meta))
+    write_meta(split, meta)
     told = deepcuts("factors", home / "world/plays", "--split", split, "-o", tmp_path / "factors")
     assert told.code == 4
     assert "the roles do not match the hash" in told.err

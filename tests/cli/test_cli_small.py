@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from deepcuts.artifacts import Factors, Features, SongFactors, Split
+from deepcuts.store import read_meta, write_meta
 
 
 def meta(folder: Path) -> dict:
@@ -99,9 +101,8 @@ def test_only_predictions_of_one_protocol_are_averaged(deepcuts, home, tmp_path)
     assert told.code == 4
     assert "factors, expected song-factors" in told.err
     shutil.copytree(home / "predicted", tmp_path / "joint")
-    changed = meta(home / "predicted")
-    changed["lineage"]["protocol"] = "joint"
-    (tmp_path / "joint/meta.json").write_text(json.dumps(changed))
+    known = read_meta(home / "predicted")
+    write_meta(tmp_path / "joint", replace(known, lineage={**known.lineage, "protocol": "joint"}))
     told = deepcuts("predict", "average", home / "predicted", tmp_path / "joint", "-o", tmp_path / "mean")
     assert told.code == 3
     assert "protocols 'clean' and 'joint'" in told.err

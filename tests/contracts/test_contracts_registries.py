@@ -153,7 +153,7 @@ class TestEncoders:
         again = load_encoder(tmp_path / "encoder")
         songs = np.arange(5)
         assert np.array_equal(made.predict(features, songs), again.predict(features, songs))
-        assert {p.suffix for p in (tmp_path / "encoder").iterdir()} <= {".json", ".parquet", ".safetensors"}
+        assert {p.suffix for p in (tmp_path / "encoder").iterdir()} <= {".json", ".onnx", ".parquet", ".safetensors"}
 
     def test_name_a_missing_folder(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match=f"{name}: no such folder"):

@@ -51,6 +51,7 @@ def make_model(folder: Path) -> Path:
              if (s - u) % 3 == 0 and (s < 3 or rng.random() < 0.6)]  # fmt: skip
     plays = Plays.from_pairs([u for u, _ in pairs], [s for _, s in pairs], np.ones(len(pairs)), songs_table=table)
     factors = fit(plays, WmfSettings(n_factors=4, regularization=1.0, n_sweeps=30)).factors
+    factors.save(folder / "factors")
     extract(music, "logmel", SETTINGS, folder / "mel", jobs=1, table=table.select("song_id", "file"))
     mel = Features.load(folder / "mel")
     encoder = fit_encoder("linear", mel, factors, LinearSettings(ridge=1.0, validation=0.0))

@@ -10,8 +10,9 @@ from deepcuts.artifacts import Features, SongFactors, Vocabulary
 from deepcuts.errors import SettingError
 from deepcuts.predict import CnnSettings, LinearSettings, fit_encoder, load_encoder, predict_songs
 from deepcuts.predict import train as train_module
+from deepcuts.predict.cnn_settings import SCHEDULES, frames_left
 from deepcuts.predict.losses import weighted_mse
-from deepcuts.predict.network import SCHEDULES, build_network, frames_left
+from deepcuts.predict.network import build_network
 from deepcuts.predict.train import in_bfloat16, lr_fraction, predict_windows
 from deepcuts.predict.windows import consecutive_starts
 

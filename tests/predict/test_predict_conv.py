@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from deepcuts.predict import CnnSettings
+from deepcuts.predict.cnn_settings import frames_heard
 from deepcuts.predict.conv import ReluMaxPool, TimeConv, stack_of
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.network import Standardise, build_network, frames_heard
+from deepcuts.predict.network import Standardise, build_network
 from deepcuts.predict.train import step
 
 SMALL = CnnSettings(width=20, kernel=4, pool=3, dense=16, window=50, device="cpu", precision="float32")

@@ -1,6 +1,6 @@
 """What every encoder of ENCODERS promises."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from deepcuts.artifacts import Features, Lineage, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.predict import ENCODERS, LinearSettings, fit_encoder, load_encoder, predict_songs
+from deepcuts.store import read_meta, write_meta
 
 
 def test_an_encoder_learns_something(world, encoder_name, small):
@@ -173,9 +174,8 @@ def test_a_damaged_folder_is_refused(world, encoder_name, small, tmp_path: Path)
 def test_an_encoder_unknown_here_is_refused(world, tmp_path: Path):
     folder = tmp_path / "encoder"
     fit_encoder("linear", *world).save(folder)
-    meta = json.loads((folder / "meta.json").read_text())
-    meta["settings"]["encoder"] = "liner"
-    (folder / "meta.json").write_text(json.dumps(meta))
+    known = read_meta(folder)
+    write_meta(folder, replace(known, settings={**known.settings, "encoder": "liner"}))
     with pytest.raises(ArtifactError, match="Did you mean 'linear'"):
         load_encoder(folder)
 

@@ -12,7 +12,8 @@ from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.fit import ENCODERS, fit_encoder
 from deepcuts.predict.linear import LinearSettings
 from deepcuts.predict.losses import Mse
-from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp, fit_mlp, train_mlp
+from deepcuts.predict.mlp import MlpEncoder, MlpSettings, build_mlp
+from deepcuts.predict.mlp_torch import fit_mlp, train_mlp
 from deepcuts.predict.targets import make_training_set
 from deepcuts.predict.training_set import Examples
 

@@ -14,17 +14,20 @@ from deepcuts.errors import InputError, SettingError
 from deepcuts.factors import WmfSettings, fold_in_songs
 from deepcuts.kernels.confidence import surplus_confidence
 from deepcuts.predict import (
+    LOSS_NAMES,
     CnnSettings,
     EncoderSettings,
     LinearSettings,
     MlpSettings,
     weighted_prediction_error,
     wpe,
+    wpe_torch,
 )
 from deepcuts.predict.encoder import Provenance
 from deepcuts.predict.losses import LOSSES, make_objective
 from deepcuts.predict.training_set import Examples, TrainingSet
-from deepcuts.predict.wpe import as_pairs, errors_and_slopes, errors_of, weighted_errors
+from deepcuts.predict.wpe import as_pairs, errors_of
+from deepcuts.predict.wpe_torch import errors_and_slopes, weighted_errors
 
 
 def problem(n_factors, n_users=60, n_songs=7, seed=0, kind=np.float64):
@@ -65,9 +68,15 @@ def test_the_gram_trick_is_the_sum_over_all_users(n_factors):
 def test_plays_are_gathered_in_parts_without_a_trace(monkeypatch):
     problem_of = tensors(*problem(5))
     whole = errors_and_slopes(*problem_of)
-    monkeypatch.setattr(wpe, "FLOATS_AT_ONCE", {"cpu": 15})
+    monkeypatch.setattr(wpe_torch, "FLOATS_AT_ONCE", {"cpu": 15})
     for one, other in zip(whole, errors_and_slopes(*problem_of), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_plays_are_gathered_in_parts_in_numpy_as_well(monkeypatch):
+    Y, X, s = problem(5)
+    monkeypatch.setattr(wpe, "FLOATS_AT_ONCE", 15)
+    np.testing.assert_allclose(errors_of(Y, X, sparse.csr_array(s)), over_all_users(Y, X, s), rtol=1e-11)
 
 
 @pytest.mark.parametrize("n_factors", [3, 50])
@@ -235,6 +244,10 @@ def test_objectives_are_their_definitions_up_to_one_scale_and_0_at_the_observed_
     np.testing.assert_allclose(found, 1 / objective.unit, rtol=1e-4)
     at_observed = np.linalg.solve(objective.basis.numpy(), (Y - training_set.provenance.target_mean).T).T
     assert abs(value(objective, training_set, at_observed, np.arange(9))) < 1e-5
+
+
+def test_the_names_of_losses_are_their_keys():
+    assert tuple(LOSSES) == LOSS_NAMES
 
 
 @pytest.mark.parametrize("precondition", [False, True])

@@ -194,7 +194,7 @@ def test_a_bundle_comes_back_whole_and_a_flipped_bit_is_refused(bundle: Bundle, 
         path.write_bytes(good)
     meta = json.loads((tmp_path / "model" / "meta.json").read_text())
     (tmp_path / "model" / "meta.json").write_text(json.dumps({**meta, "version": 1}))
-    with pytest.raises(ArtifactError, match="format version 1, expected 2"):
+    with pytest.raises(ArtifactError, match="format version 1, expected 3"):
         Bundle.load(tmp_path / "model")
 
 

@@ -1,7 +1,6 @@
 """Everything an answer needs, in one portable folder: a model that can be handed on, served, and opened in a second."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -54,7 +53,7 @@ class Bundle:
     def __post_init__(self) -> None:
         same_space(self.users.lineage, self.songs.lineage, what=("the users", "the songs"))
         check_shape("bundle: plays", self.plays, [len(self.users), len(self.songs)])
-        if not (self.table["song_id"] == self.songs.songs.ids).all():
+        if not self.table["song_id"].equals(self.songs.songs.ids):
             raise InputError("bundle: the song table is not in the order of the song factors.")
 
     @property
@@ -123,7 +122,11 @@ class Bundle:
         return replace(self, songs=both, plays=plays, table=with_song_columns(complete_songs_table(ids, names)))
 
     def save(self, folder: Path | str) -> None:
-        """Write the folder, whole or not at all; the encoder is copied into it."""
+        """Write the folder, whole or not at all; the encoder is copied into it.
+
+        Raises:
+            ArtifactError: the encoder is damaged, or is none.
+        """
         with writing(folder) as scratch:
             self.users.write(scratch)
             self.songs.write(scratch)
@@ -132,7 +135,7 @@ class Bundle:
             save_array(scratch, "song", self.plays.indices.astype(np.int32))
             save_array(scratch, "user_start", self.plays.indptr.astype(np.int64))
             if self.encoder is not None:
-                shutil.copytree(self.encoder, scratch / ENCODER)
+                store.copy_artifact(self.encoder, scratch / ENCODER, "encoder")
             store.write_file(scratch / CARD, json.dumps(dict(self.card), indent=2, ensure_ascii=False) + "\n")
             record = self.songs.lineage.save(scratch)
             shape = {"n_users": len(self.users), "n_songs": len(self.songs), "n_factors": self.users.n_factors}
@@ -148,22 +151,24 @@ class Bundle:
             ArtifactError: missing, damaged, of another kind or version.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "bundle", verify=True)
-        lineage = Lineage.load(folder, meta.lineage, meta.parents)
-        settings = meta.settings.get("factorisation", {})
-        users = UserFactors(
-            Vocabulary.load(folder, "users", "user"), load_array(folder, "user_factors"), lineage, settings
-        )
-        songs = SongFactors.read(folder, lineage, settings)
-        parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-        try:
-            plays = sparse.csr_array(parts, shape=(len(users), len(songs)))
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ArtifactError(f"{folder}: its plays or card are damaged ({error}). Make the model again.") from error
-        encoder = folder / ENCODER if (folder / ENCODER).is_dir() else None
-        table = with_song_columns(read_parquet(folder / "table.parquet", "song_id"))
-        return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
+        with store.content_of(folder):
+            meta = read_meta(folder, "bundle", verify=True)
+            lineage = Lineage.load(folder, meta.lineage, meta.parents)
+            settings = meta.settings.get("factorisation", {})
+            users = UserFactors(
+                Vocabulary.load(folder, "users", "user"), load_array(folder, "user_factors"), lineage, settings
+            )
+            songs = SongFactors.read(folder, meta, lineage, settings)
+            parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
+            try:
+                plays = sparse.csr_array(parts, shape=(len(users), len(songs)))
+                plays.check_format(full_check=True)
+                card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ArtifactError(f"{folder}: its plays or card are damaged ({error}). Make it again.") from error
+            encoder = folder / ENCODER if any(name.startswith(f"{ENCODER}/") for name in meta.files) else None
+            table = with_song_columns(read_parquet(folder / "table.parquet", "song_id"))
+            return Bundle(users, songs, table, plays, encoder, card, str(meta.settings.get("split", "")))
 
 
 def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

@@ -107,10 +107,11 @@ class Factors:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "factors")
-        lineage = Lineage.load(folder, meta.lineage, meta.parents)
-        users = Vocabulary.load(folder, "users", "user")
-        return Factors(
-            UserFactors(users, load_array(folder, "user_factors"), lineage, meta.settings),
-            SongFactors.read(folder, lineage, meta.settings),
-        )
+        with store.content_of(folder):
+            meta = read_meta(folder, "factors")
+            lineage = Lineage.load(folder, meta.lineage, meta.parents)
+            users = Vocabulary.load(folder, "users", "user")
+            return Factors(
+                UserFactors(users, load_array(folder, "user_factors"), lineage, meta.settings),
+                SongFactors.read(folder, meta, lineage, meta.settings),
+            )

@@ -100,9 +100,10 @@ class Features:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "features")
-        settings = dict(meta.settings)
-        kind = str(settings.pop("kind"))
-        frames = load_array(folder, "frames", mapped=True)
-        songs, starts = Vocabulary.load(folder, "songs", "song"), load_array(folder, "starts")
-        return Features(songs, frames, starts, kind, settings, Lineage.load(folder, meta.lineage, meta.parents))
+        with store.content_of(folder):
+            meta = read_meta(folder, "features")
+            settings = dict(meta.settings)
+            kind = str(settings.pop("kind"))
+            frames = load_array(folder, "frames", mapped=True)
+            songs, starts = Vocabulary.load(folder, "songs", "song"), load_array(folder, "starts")
+            return Features(songs, frames, starts, kind, settings, Lineage.load(folder, meta.lineage, meta.parents))

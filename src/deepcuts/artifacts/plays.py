@@ -48,7 +48,7 @@ class Plays:
         if not self.counts.nnz:
             raise InputError("plays: contains no plays. Check the file and the column names.")
         _check_counts(self.counts.data, self._ids_of)
-        if not (self.songs_table["song_id"] == self.songs.ids).all():
+        if not self.songs_table["song_id"].equals(self.songs.ids):
             raise InputError("songs_table: its song_id column is not the songs of the plays, in their order.")
         if self.events is not None and not fits(self.events, self.counts):
             raise InputError("plays: the events do not fit the counts: expected the time of every play of every pair.")
@@ -197,19 +197,20 @@ class Plays:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "plays")
-        table = read_parquet(folder / "songs.parquet", "song_id")
-        users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
-        parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-        first = load_array(folder, "first_played") if (folder / "first_played.npy").exists() else None
-        _check_rows(folder, *parts, first, len(users), len(songs))
-        counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
-        events = None
-        if (folder / "event_time.npy").exists():
-            events = Events(load_array(folder, "event_start"), load_array(folder, "event_time"))
-            if not fits(events, counts):
-                raise ArtifactError(f"{folder}/event_start.npy: does not fit the counts. Make the plays again.")
-        return Plays(users, songs, counts, table, first, meta.settings, events)
+        with store.content_of(folder):
+            meta = read_meta(folder, "plays")
+            table = read_parquet(folder / "songs.parquet", "song_id")
+            users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
+            parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
+            first = load_array(folder, "first_played") if "first_played.npy" in meta.files else None
+            _check_rows(folder, *parts, first, len(users), len(songs))
+            counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
+            events = None
+            if "event_time.npy" in meta.files:
+                events = Events(load_array(folder, "event_start"), load_array(folder, "event_time"))
+                if not fits(events, counts):
+                    raise ArtifactError(f"{folder}/event_start.npy: does not fit the counts. Make the plays again.")
+            return Plays(users, songs, counts, table, first, meta.settings, events)
 
 
 def _check_rows(

@@ -93,10 +93,10 @@ class SongFactors:
             save_array(folder, "n_listeners", self.n_listeners.astype(np.int64))
 
     @staticmethod
-    def read(folder: Path, lineage: Lineage, settings: Mapping[str, Any]) -> "SongFactors":
-        """Read what `write` wrote."""
+    def read(folder: Path, meta: Meta, lineage: Lineage, settings: Mapping[str, Any]) -> "SongFactors":
+        """Read what `write` wrote; a column that `meta` does not list is not part of it."""
         more = {name: load_array(folder, name) for name in ("precision", "n_listeners")
-                if (folder / f"{name}.npy").exists()}  # fmt: skip
+                if f"{name}.npy" in meta.files}  # fmt: skip
         songs = Vocabulary.load(folder, "songs", "song")
         return SongFactors(songs, load_array(folder, "song_factors"), lineage, settings=settings, **more)
 
@@ -117,5 +117,6 @@ class SongFactors:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "song-factors")
-        return SongFactors.read(folder, Lineage.load(folder, meta.lineage, meta.parents), meta.settings)
+        with store.content_of(folder):
+            meta = read_meta(folder, "song-factors")
+            return SongFactors.read(folder, meta, Lineage.load(folder, meta.lineage, meta.parents), meta.settings)

@@ -96,16 +96,15 @@ class Songs:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "songs")
-        table = read_parquet(folder / "songs.parquet", "song_id", *COLUMNS)
-        files = (
-            read_parquet(folder / "files.parquet", "song_id", "file") if (folder / "files.parquet").exists() else None
-        )
-        settings = dict(meta.settings)
-        try:
-            return Songs(table, str(settings.pop("music", "")), files, settings)
-        except InputError as error:
-            raise ArtifactError(f"{folder}/songs.parquet: {error} Make the artifact again.") from error
+        with store.content_of(folder):
+            meta = read_meta(folder, "songs")
+            table = read_parquet(folder / "songs.parquet", "song_id", *COLUMNS)
+            files = read_parquet(folder / "files.parquet", "song_id", "file") if "files.parquet" in meta.files else None
+            settings = dict(meta.settings)
+            try:
+                return Songs(table, str(settings.pop("music", "")), files, settings)
+            except InputError as error:
+                raise ArtifactError(f"{folder}/songs.parquet: {error} Make the artifact again.") from error
 
 
 def with_song_columns(table: pl.DataFrame) -> pl.DataFrame:

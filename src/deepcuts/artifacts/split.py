@@ -104,13 +104,14 @@ class Split:
             ArtifactError: missing, half-written, or the roles were edited by hand.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "split")
-        table = read_parquet(folder / "split.parquet", "song_id", "role", "group")
-        unknown = sorted(set(table["role"].unique().to_list()) - set(ROLE_NAMES), key=str)
-        if unknown:
-            raise ArtifactError(f"{folder}: role {unknown[0]!r}: allowed are {', '.join(ROLE_NAMES)}. Split again.")
-        roles = np.array([ROLE_NAMES.index(r) for r in table["role"]], dtype=np.int8)
-        split = Split(Vocabulary(table["song_id"], "song"), roles, table["group"].to_numpy().copy(), meta.settings)
-        if split.fingerprint != meta.fingerprint:
-            raise ArtifactError(f"{folder}: the roles do not match the hash in meta.json. Split again.")
-        return split
+        with store.content_of(folder):
+            meta = read_meta(folder, "split")
+            table = read_parquet(folder / "split.parquet", "song_id", "role", "group")
+            unknown = sorted(set(table["role"].unique().to_list()) - set(ROLE_NAMES), key=str)
+            if unknown:
+                raise ArtifactError(f"{folder}: role {unknown[0]!r}: allowed are {', '.join(ROLE_NAMES)}. Split again.")
+            roles = np.array([ROLE_NAMES.index(r) for r in table["role"]], dtype=np.int8)
+            split = Split(Vocabulary(table["song_id"], "song"), roles, table["group"].to_numpy().copy(), meta.settings)
+            if split.fingerprint != meta.fingerprint:
+                raise ArtifactError(f"{folder}: the roles do not match the hash in meta.json. Split again.")
+            return split

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -53,9 +52,12 @@ class Tags:
     def load(folder: Path | str) -> "Tags":
         """Read the folder."""
         folder = Path(folder)
-        read_meta(folder, "tags")
-        try:
-            weights = sparse.csr_array(sparse.load_npz(folder / "weights.npz"))
-        except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
-            raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
-        return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)
+        with store.content_of(folder):
+            read_meta(folder, "tags")
+            try:
+                with (folder / "weights.npz").open("rb") as file:  # by its name it stays open when it is damaged
+                    weights = sparse.csr_array(sparse.load_npz(file))
+                weights.check_format(full_check=True)
+            except store.DAMAGED as error:
+                raise ArtifactError(f"{folder}/weights.npz: damaged ({error}). Make the artifact again.") from error
+            return Tags(Vocabulary.load(folder, "songs", "song"), Vocabulary.load(folder, "tags", "tag"), weights)

@@ -79,10 +79,11 @@ class UserFactors:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "user-factors")
-        return UserFactors(
-            Vocabulary.load(folder, "users", "user"),
-            load_array(folder, "user_factors"),
-            Lineage.load(folder, meta.lineage, meta.parents),
-            meta.settings,
-        )
+        with store.content_of(folder):
+            meta = read_meta(folder, "user-factors")
+            return UserFactors(
+                Vocabulary.load(folder, "users", "user"),
+                load_array(folder, "user_factors"),
+                Lineage.load(folder, meta.lineage, meta.parents),
+                meta.settings,
+            )

@@ -121,6 +121,16 @@ class BagOfWords:
     words: Words
     pca: Pca
 
+    def __post_init__(self) -> None:
+        n_words, n_channels = np.shape(self.words.centres)
+        for name, array, shape in (
+            ("mean", self.words.mean, [n_channels]),
+            ("weight", self.words.weight, [n_channels]),
+            ("pca_mean", self.pca.mean, [n_words]),
+            ("pca_components", self.pca.components, [None, n_words]),
+        ):
+            check_shape(f"words: {name}", array, shape)
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the numbers."""
@@ -148,13 +158,14 @@ class BagOfWords:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "words")
-        settings = dict(meta.settings)
-        made_of, share = settings.pop("made_of"), settings.pop("share")
-        centres, mean, weight = (load_array(folder, name) for name in ("centres", "mean", "weight"))
-        lineage = Lineage.load(folder, meta.lineage, meta.parents)
-        words = Words(centres, mean, weight, made_of, lineage, WordsSettings(**settings))
-        return BagOfWords(words, Pca(load_array(folder, "pca_mean"), load_array(folder, "pca_components"), share))
+        with store.content_of(folder):
+            meta = read_meta(folder, "words")
+            settings = dict(meta.settings)
+            made_of, share = settings.pop("made_of"), settings.pop("share")
+            centres, mean, weight = (load_array(folder, name) for name in ("centres", "mean", "weight"))
+            lineage = Lineage.load(folder, meta.lineage, meta.parents)
+            words = Words(centres, mean, weight, made_of, lineage, WordsSettings(**settings))
+            return BagOfWords(words, Pca(load_array(folder, "pca_mean"), load_array(folder, "pca_components"), share))
 
 
 def learn_bagofwords(features: Features, training_songs: np.ndarray, settings: WordsSettings) -> BagOfWords:

@@ -15,7 +15,7 @@ import numpy as np
 
 from deepcuts.audio.shards import Outcome
 from deepcuts.errors import ResourceError
-from deepcuts.store import explain_os_error
+from deepcuts.store import DAMAGED, explain_os_error
 
 MOST_IN_MEMORY = 16 << 20  # bytes of frames: 25 minutes of log-mel
 
@@ -127,7 +127,7 @@ def copy_rows(path: Path, start: int, n: int, into: IO[bytes]) -> None:
                     raise ValueError("it ends early")
                 into.write(piece)
                 left -= len(piece)
-    except ValueError as error:
+    except DAMAGED as error:
         path.unlink(missing_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)
         raise ResourceError(f"{path}: damaged and removed ({error}). Run the same command again.") from error

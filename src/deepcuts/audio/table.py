@@ -74,7 +74,7 @@ def read_numbers(path: Path) -> pl.DataFrame:
         if start == b"PAR1":
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(f"{path}: cannot be read as a table ({error}).") from error
 
 

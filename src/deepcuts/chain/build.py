@@ -198,7 +198,7 @@ def _mark_of_files(paths: Sequence[Path]) -> str:
 
 def _read_plays(paths: Sequence[Path], user: str | None, to: Path) -> None:
     """A folder of plays as it is; exports as histories; else a table with counts, or of single listens."""
-    if len(paths) == 1 and store.kind_of(paths[0]) == "plays":
+    if len(paths) == 1 and (paths[0] / store.META).exists():
         Plays.load(paths[0]).save(to)
         return
     reading = _history_or_table(paths, user)

@@ -88,8 +88,8 @@ class Hearing:
 
     @staticmethod
     def load(folder: Path | str, *, isolated: bool = False) -> "Hearing":
-        """From the folder of an encoder."""
-        return Hearing(load_encoder(folder), isolated=isolated)
+        """From the folder of an encoder; a network predicts with onnxruntime where that is installed."""
+        return Hearing(load_encoder(folder, light=True), isolated=isolated)
 
     def __call__(self, path: Path | str) -> SongFactors:
         """Predicted factors of one sound file, one row.

@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "trial": ("trial", "trial",
                   "Try an encoder: folds, seeds, rivals, controls, an audit, intervals, and scores by user; one "
                   "command."),
+    "compare": ("compare", "compare_systems",
+                "Compare two systems on one split: paired effects with intervals, for all songs and by listeners of "
+                "the song."),
     "bundle": ("model", "bundle", "Put everything an answer needs into one folder that can be handed on: a model."),
     "explore": ("explore", "app", "See what factors know: tags, artists, similar songs, a map."),
     "experiment": ("experiment", "app", "Run a benchmark; write its numbers and the pages that show them."),

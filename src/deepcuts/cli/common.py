@@ -20,7 +20,7 @@ from deepcuts.config import make_settings, read_table, read_toml
 from deepcuts.data import SideSettings, read_side_table
 from deepcuts.errors import SettingError
 from deepcuts.locks import only_run
-from deepcuts.store import kind_of
+from deepcuts.store import META
 
 S = TypeVar("S")
 
@@ -132,7 +132,7 @@ def read_columns(
     Raises:
         InputError: unreadable, a column is missing, or a cell of it is empty.
     """
-    if path.is_dir() and kind_of(path) == "songs":
+    if path.is_dir() and (path / META).exists():
         return Songs.load(path).table.with_columns(pl.all().cast(pl.String))
     settings = make_settings(SideSettings, assignments=assignments)
     table, notes = read_side_table(path, columns, settings, may_be_empty=may_be_empty)

@@ -18,9 +18,18 @@ from deepcuts.kernels import native
 from deepcuts.store import free_bytes, read_meta
 
 PACKAGES = (
-    *("numpy", "scipy", "polars", "torch", "safetensors", "scikit-learn", "openTSNE"),
+    *("numpy", "scipy", "polars", "safetensors", "scikit-learn", "openTSNE"),
     *("soundfile", "soxr", "av", "h5py", "matplotlib"),
 )
+# Package → what cannot be done without it, and the extra that installs it.
+OPTIONAL = {
+    "torch": ("learning networks, CUDA", "torch"),
+    "onnx": ("saving networks so that they predict without torch", "torch"),
+    "onnxruntime": ("predicting with a network without torch", "serve"),
+    "fastapi": ("deepcuts serve", "serve"),
+    "uvicorn": ("deepcuts serve", "serve"),
+    "ray": ("--on ray", "cluster"),
+}
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "m4a")
 
 
@@ -71,6 +80,7 @@ def doctor(
         "cores": native.n_cores(),
         "free_disk_gb": round(free_bytes(Path.cwd()) / 1e9, 1),
         "packages": {name: installed(name) for name in PACKAGES},
+        "optional": {name: optional(name) for name in OPTIONAL},
         "kernels": native.backend(),
         "decoders": {kind: decodes(kind) for kind in FORMATS},
         "cuda": cuda(),
@@ -106,6 +116,13 @@ def installed(name: str) -> str:
         return "no: not installed"
 
 
+def optional(name: str) -> str:
+    """The version of a package that some work needs, or what that work is and how to install the package."""
+    what, extra = OPTIONAL[name]
+    version = installed(name)
+    return version if not version.startswith("no") else f"missing; for {what}: pip install 'deepcuts[{extra}]'"
+
+
 def decodes(kind: str) -> str:
     """Write a second of a tone in a format and read it back."""
     from deepcuts.cli.tones import write_tone
@@ -122,8 +139,10 @@ def decodes(kind: str) -> str:
 
 def cuda() -> str:
     """The first CUDA device, or why there is none."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return "none (torch is not installed); everything runs on the CPU"
     if not torch.cuda.is_available():
         return f"none (torch {torch.__version__}); everything runs on the CPU"
     return torch.cuda.get_device_name(0)

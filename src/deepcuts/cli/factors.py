@@ -8,8 +8,10 @@ import typer
 
 from deepcuts.artifacts import Plays, Split
 from deepcuts.cli.common import Out, Set, SplitOption, Toml, checkpoint_of, one_of, say, settings_of
+from deepcuts.cli.on import On, cluster_on
+from deepcuts.cluster.factors import ray_engine
 from deepcuts.errors import SettingError
-from deepcuts.factors import WmfSettings, fit_sizes
+from deepcuts.factors import WmfSettings, fit_sizes, local_engine
 from deepcuts.store import refuse_to_replace, write_file
 
 PROTOCOLS = ("clean", "joint")
@@ -25,13 +27,15 @@ def factors(
     sizes: Annotated[
         str | None, typer.Option(help="Fit several numbers of factors side by side, such as 10,20,40.")
     ] = None,
+    on: On = None,
     toml: Toml = None,
     assignments: Set = None,
 ) -> None:
     """Factorise plays into users and songs (weighted matrix factorisation).
 
     The objective of every half-sweep is written to history.csv in the folder. A killed run goes on from the last
-    sweep it laid aside when the same command runs again.
+    sweep it laid aside when the same command runs again,
+    with or without --on: the factors are the same.
     """
     one_of("--protocol", protocol, PROTOCOLS)
     refuse_to_replace(output, kind="factors")
@@ -40,8 +44,9 @@ def factors(
         counts = Split.load(split).learning_plays(counts)
     settings = settings_of(WmfSettings, toml, assignments, "factors")
     numbers = [settings.n_factors] if sizes is None else whole_numbers("--sizes", sizes)
-    with checkpoint_of(output) as checkpoint:
-        made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol)
+    with checkpoint_of(output) as checkpoint, cluster_on(on) as cluster:
+        engine = local_engine if cluster is None else ray_engine(cluster)
+        made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol, engine=engine)
         made.factors.save(output)
     write_file(output / "history.csv", pl.DataFrame(made.history).write_csv())
     say(

@@ -11,7 +11,7 @@ import typer
 from deepcuts.artifacts import Features, Plays
 from deepcuts.cli.common import Json, Set, Toml, one_of, print_json, print_table, say, settings_of
 from deepcuts.cli.settings import ENCODER_NAMES
-from deepcuts.errors import ArtifactError, InputError, SettingError
+from deepcuts.errors import ArtifactError, SettingError
 from deepcuts.factors import WmfSettings
 from deepcuts.store import write_file
 
@@ -34,8 +34,8 @@ def trial(
 ) -> None:
     """Try an encoder: folds, seeds, rivals, controls, an audit, intervals, and scores by user; one command.
 
-    --set changes the encoder's settings; a settings file may hold [factors] too. report.json and users.parquet are
-    written; finished folds are kept, so a killed trial resumes.
+    --set changes the encoder's settings; a settings file may hold [factors] too. report.json, users.parquet and
+    songs.parquet are written; finished folds are kept, so a killed trial resumes.
     """
     from deepcuts.predict import ENCODERS  # torch takes seconds to load
     from deepcuts.trial.folds import TrialSettings, run_folds
@@ -46,19 +46,20 @@ def trial(
     settings = TrialSettings(by, 1 if by == "time" else n_folds, n_seeds, 0, encoder)
     encoder_settings = settings_of(ENCODERS[encoder].settings, toml, assignments, encoder)
     work = output.with_name(f".{output.name}.work")
-    report, users = run_folds(
+    report, users, songs = run_folds(
         Plays.load(plays), Features.load(features), settings, settings_of(WmfSettings, toml, [], "factors"),
         encoder_settings, work, systems=read_systems(systems or []),
     )  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     users.write_parquet(output / "users.parquet")
+    songs.write_parquet(output / "songs.parquet")
     write_file(output / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(work, ignore_errors=True)
     if as_json:
         print_json(report)
         return
     print_table(table_of(report["rows"]))
-    say(f"{output}: {report['n_folds']} folds; users.parquet holds the scores of every user")
+    say(f"{output}: {report['n_folds']} folds; users.parquet and songs.parquet hold the scores of each")
 
 
 def table_of(rows: list[dict]) -> pl.DataFrame:
@@ -86,13 +87,12 @@ def read_systems(given: list[str]) -> dict[str, pl.DataFrame]:
     Raises:
         SettingError: not of that form. InputError: a file that is no such table.
     """
+    from deepcuts.trial.sides import read_scores
+
     tables: dict[str, pl.DataFrame] = {}
     for text in given:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise SettingError(f"--system {text!r}: expected NAME=FILE.parquet.")
-        try:
-            tables[name] = pl.read_parquet(path, columns=["user_id", "song_id", "score"])
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"{path}: not a table of user_id, song_id, score ({error}).") from error
+        tables[name] = read_scores(Path(path))
     return tables

@@ -1,8 +1,6 @@
 """Plays from a SciPy sparse matrix and its files of ids."""
 
 import dataclasses
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from scipy import sparse
 from deepcuts.artifacts import Plays, Vocabulary
 from deepcuts.data.reading import Reading, open_bytes, read_lines
 from deepcuts.errors import InputError
+from deepcuts.store import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,11 @@ def read_matrix(path: Path | str, settings: MatrixSettings) -> Reading:
 def _load_npz(path: Path) -> sparse.csr_array:
     with open_bytes(path) as stream:
         try:
-            return sparse.csr_array(sparse.load_npz(stream))
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            found = sparse.csr_array(sparse.load_npz(stream))
+            found.check_format(full_check=True)
+        except DAMAGED as error:
             raise InputError(f"{path}: not a matrix of scipy.sparse.save_npz ({error}). Save it again.") from error
+    return found
 
 
 def _check_matrix_shape(path: Path, found: tuple[int, ...], expected: tuple[int, int]) -> None:

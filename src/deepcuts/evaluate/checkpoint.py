@@ -11,7 +11,7 @@ from scipy import sparse
 from deepcuts.errors import ArtifactError
 from deepcuts.evaluate.partial_result import PartialResult
 from deepcuts.evaluate.systems import System
-from deepcuts.store import Meta, fingerprint, load_array, read_meta, save_array, write_meta, writing
+from deepcuts.store import Meta, content_of, fingerprint, load_array, read_meta, save_array, write_meta, writing
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,9 @@ def read_checkpoint(folder: Path, inputs: Mapping[str, str], settings: Mapping[s
     Whatever is passed over is named in the log, for it will be written over.
     """
     try:
-        meta = read_meta(folder, KIND, verify=True)
-        partial_results = [_load(folder, place) for place in range(meta.shape["n_systems"])]
+        with content_of(folder):
+            meta = read_meta(folder, KIND, verify=True)
+            partial_results = [_load(folder, place) for place in range(meta.shape["n_systems"])]
     except ArtifactError as error:
         if folder.exists():
             log.warning("starting over: %s", error)

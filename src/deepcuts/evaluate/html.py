@@ -45,6 +45,16 @@ pre{background:var(--card);border:1px solid var(--line);border-radius:8px;paddin
 ul.checks{padding-left:0;list-style:none;color:var(--soft);font-size:.9rem}
 """
 
+# Measures of lists (`evaluate.lists`) and what they mean.
+LISTS = {
+    "coverage": "The share of the candidates that stand in anybody's list.",
+    "hubness": "The skewness of how often each candidate is listed: 0 where all are listed alike, large where few "
+    "songs fill everybody's lists.",
+    "popularity_lift": "Mean listeners of a listed song over mean listeners of a candidate: 1 favours nobody.",
+    "variety": "One less the mean cosine between two songs of a list, in the usage patterns of the hidden plays.",
+    "artists": "Different artists in a list, divided by its length.",
+}
+
 
 def page(content: Mapping[str, Any], image: bytes) -> str:
     """The HTML of a report.
@@ -63,6 +73,9 @@ def page(content: Mapping[str, Any], image: bytes) -> str:
         _systems(content),
         _compared(content),
         _by_popularity(content),
+        _by_group(content, "by_plays", "AUC by how many listeners a song has", "listeners"),
+        _by_group(content, "by_artist", "AUC by whether the song's artist was learned from", "artist"),
+        _lists(content),
         "<h2>What the words mean</h2>",
         _words(content),
         "<h2>Leakage audit</h2>",
@@ -199,6 +212,30 @@ def _by_popularity(content: Mapping[str, Any]) -> str:
         rows.append(cells + [f"<td class=n>{number(one['auc'], 3)}</td>" for one in row["auc_by_popularity"]])
     intro = "<p>AUC of test songs grouped by how many of the counted users played them, rare songs on the left.</p>"
     return "<h2>AUC by popularity of the song</h2>" + intro + _table(head, rows)
+
+
+def _by_group(content: Mapping[str, Any], key: str, title: str, noun: str) -> str:
+    """AUC of every system for groups of songs; nothing where the report does not have them."""
+    groups: list[dict[str, Any]] = next((row[key] for row in content["rows"] if row.get(key)), [])
+    if not groups:
+        return ""
+    head = ["system", *(f"{escape(one['group'])} {noun}<br>{one['n_songs']:,} songs" for one in groups)]
+    rows = [[f"<td>{escape(row['system'])}</td>", *(f"<td class=n>{number(one['auc'], 3)}</td>" for one in row[key])]
+            for row in content["rows"] if row.get(key)]  # fmt: skip
+    return f"<h2>{escape(title)}</h2>" + _table(head, rows)
+
+
+def _lists(content: Mapping[str, Any]) -> str:
+    """What the lists of every system look like; nothing where the report does not tell."""
+    told = [row for row in content["rows"] if row.get("lists")]
+    if not told:
+        return ""
+    names = [name for name in LISTS if name in told[0]["lists"]]
+    rows = [[f"<td>{escape(row['system'])}</td>", *(f"<td class=n>{number(row['lists'].get(name), 3)}</td>"
+                                                   for name in names)] for row in told]  # fmt: skip
+    meanings = "".join(f"<dt>{name.replace('_', ' ')}</dt><dd>{LISTS[name]}</dd>" for name in names)
+    title = f"<h2>The lists: the first {told[0]['lists']['k']:.0f} songs for every user</h2>"
+    return title + _table(["system", *(name.replace("_", " ") for name in names)], rows) + f"<dl>{meanings}</dl>"
 
 
 def _words(content: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from deepcuts import store
 from deepcuts.evaluate.audit import AuditReport
+from deepcuts.evaluate.buckets import auc_by_plays
 from deepcuts.evaluate.html import page
 from deepcuts.evaluate.picture import draw_report
 from deepcuts.evaluate.popularity import popularity_bins
@@ -26,6 +27,7 @@ def report_content(
     comparisons: Sequence[tuple[str, str]] | None = None,
     title: str = "Evaluation",
     about: Mapping[str, Any] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """What report.json holds.
 
@@ -34,6 +36,7 @@ def report_content(
         comparisons: pairs of system names; None takes `default_comparisons`.
         title: of the page.
         about: anything to be kept with the numbers, such as the data set, split and sizes.
+        details: system → what its row shall hold besides, such as the measures of its lists (`trial.details`).
     Returns:
         title, protocol, settings, seed, map_key ("map500"), chance, n_users, n_songs, n_bootstrap_users,
         users_left_out, rows, comparisons, audit, about. Numbers that are undefined are null.
@@ -53,7 +56,7 @@ def report_content(
         "n_songs": evaluation.n_songs,
         "n_bootstrap_users": evaluation.n_bootstrap_users,
         "users_left_out": dict(evaluation.left_out),
-        "rows": [_row_content(evaluation, row, key) for row in rows],
+        "rows": [{**_row_content(evaluation, row, key), **(details or {}).get(row.name, {})} for row in rows],
         "comparisons": [
             {"a": a, "b": b, "metric": key if metric == "map" else metric, **compare(evaluation, a, b, metric)}
             for a, b in pairs
@@ -62,7 +65,7 @@ def report_content(
         "audit": audit.as_dict() if audit else {"passed": None, "checks": []},
         "about": dict(about or {}),
     }
-    return _without_nan(content)
+    return without_nan(content)
 
 
 def default_comparisons(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -83,15 +86,16 @@ def _row_content(evaluation: Evaluation, row: Row, key: str) -> dict[str, Any]:
     content |= {"n_users": evaluation.n_users, "n_songs": evaluation.n_songs}
     content |= {"users_left_out": dict(evaluation.left_out), "tied": row.tied}
     content["auc_by_popularity"] = popularity_bins(evaluation, row.name)
+    content["by_plays"] = auc_by_plays(evaluation, row.name)
     return content
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: null instead."""
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: without_nan(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_without_nan(one) for one in value]
+        return [without_nan(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -103,6 +107,7 @@ def write_report(
     comparisons: Sequence[tuple[str, str]] | None = None,
     title: str = "Evaluation",
     about: Mapping[str, Any] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write report.json, report.html (one file, nothing loaded from elsewhere) and report.png, whole or not at all.
 
@@ -110,7 +115,9 @@ def write_report(
     Returns:
         what report.json holds.
     """
-    content = report_content(evaluation, audit=audit, comparisons=comparisons, title=title, about=about)
+    content = report_content(
+        evaluation, audit=audit, comparisons=comparisons, title=title, about=about, details=details
+    )
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     image = draw_report(content)
     with writing(folder) as scratch:

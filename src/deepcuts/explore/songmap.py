@@ -106,10 +106,12 @@ class SongMap:
         Raises:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
-        meta = read_meta(folder, "map")
-        table = read_parquet(Path(folder) / "map.parquet")
-        xy = table.select("x", "y").to_numpy().astype(np.float32)
-        return SongMap(Vocabulary(table["song_id"], "song"), xy, meta.settings, meta.parents)
+        folder = Path(folder)
+        with store.content_of(folder):
+            meta = read_meta(folder, "map")
+            table = read_parquet(folder / "map.parquet", "song_id", "x", "y")
+            xy = table.select("x", "y").to_numpy().astype(np.float32)
+            return SongMap(Vocabulary(table["song_id"], "song"), xy, meta.settings, meta.parents)
 
 
 def map_songs(Z: np.ndarray, settings: MapSettings | None = None, rng: np.random.Generator | None = None) -> np.ndarray:

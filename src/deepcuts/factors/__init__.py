@@ -1,6 +1,7 @@
 """Stage factors: plays → latent factors of users and songs, by weighted matrix factorisation."""
 
 from deepcuts.factors.baselines import popularity, random_factors
+from deepcuts.factors.engine import Engine, local_engine
 from deepcuts.factors.sizes import blocks, fit_sizes
 from deepcuts.factors.wmf import (
     WmfFit,
@@ -13,6 +14,7 @@ from deepcuts.factors.wmf import (
 from deepcuts.kernels.confidence import surplus_confidence
 
 __all__ = [
+    "Engine",
     "WmfFit",
     "WmfSettings",
     "blocks",
@@ -20,6 +22,7 @@ __all__ = [
     "fit_sizes",
     "fold_in_songs",
     "fold_in_users",
+    "local_engine",
     "objective",
     "popularity",
     "random_factors",

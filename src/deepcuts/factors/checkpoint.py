@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from deepcuts.errors import ArtifactError
-from deepcuts.store import Meta, load_array, read_meta, save_array, write_file, write_meta, writing
+from deepcuts.store import Meta, content_of, load_array, read_meta, save_array, write_file, write_meta, writing
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,10 @@ def read_checkpoint(
         n_sweeps: how long this fit shall go on; a checkpoint beyond that cannot be gone back from.
     """
     try:
-        meta = read_meta(folder, KIND, verify=True)
-        X, Y = load_array(folder, "user_factors"), load_array(folder, "song_factors")
-        history: list[HalfSweep] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        with content_of(folder):
+            meta = read_meta(folder, KIND, verify=True)
+            X, Y = load_array(folder, "user_factors"), load_array(folder, "song_factors")
+            history: list[HalfSweep] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     except ArtifactError as error:
         if folder.exists():
             log.warning("starting over: %s", error)

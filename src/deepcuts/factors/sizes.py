@@ -14,6 +14,7 @@ import numpy as np
 from deepcuts import store
 from deepcuts.artifacts import Factors, Plays
 from deepcuts.errors import SettingError
+from deepcuts.factors.engine import MakeEngine, local_engine
 from deepcuts.factors.wmf import WmfFit, WmfSettings, fit
 
 
@@ -24,6 +25,7 @@ def fit_sizes(
     *,
     checkpoint: Path | None = None,
     protocol: str = "clean",
+    engine: MakeEngine = local_engine,
 ) -> WmfFit:
     """Fit each size and join the factors.
 
@@ -32,6 +34,7 @@ def fit_sizes(
         settings: of every fit but for `n_factors`.
         sizes: numbers of factors, at least one, each once.
         checkpoint: one folder a size is kept beside it, `checkpoint-SIZE`.
+        engine: where the arithmetic runs, as in `fit`.
     Returns:
         factors of sum(sizes) columns, `settings["sizes"]` says which are whose; the histories one after the other.
     Raises:
@@ -45,6 +48,7 @@ def fit_sizes(
             replace(settings, n_factors=size),
             checkpoint=None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}-{size}"),
             protocol=protocol,
+            engine=engine,
         )
         for size in sizes
     ]

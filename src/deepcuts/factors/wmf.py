@@ -15,9 +15,7 @@ beginning are not in the paper: they are those of the authors' own code (github.
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.factors.checkpoint import HalfSweep, Pace, read_checkpoint, save_checkpoint
+from deepcuts.factors.engine import MakeEngine, local_engine
 from deepcuts.kernels import als
 from deepcuts.kernels.confidence import surplus_confidence
 from deepcuts.progress import progress, step_level
@@ -87,6 +86,11 @@ class WmfSettings:
         allowed = self.device == "cpu" or self.solver == "cg"
         require(allowed, "solver", self.solver, f"cg with device = {self.device!r}: exact runs on the cpu")
 
+    @property
+    def steps(self) -> int:
+        """Steps of conjugate gradient; 0 for the exact solver."""
+        return 0 if self.solver == "exact" else self.n_steps
+
 
 @dataclass(frozen=True)
 class WmfFit:
@@ -128,6 +132,7 @@ def fit(
     *,
     checkpoint: Path | str | None = None,
     protocol: str = "clean",
+    engine: MakeEngine = local_engine,
 ) -> WmfFit:
     """Factorise plays: users x_u and songs y_i.
 
@@ -140,13 +145,14 @@ def fit(
             finds its own there goes on from it and ends with the same numbers, bit for bit, as one never stopped;
             one of other plays or settings is passed over.
         protocol: "clean" (test songs' plays are not in `plays`) or "joint" (they are); written into the factors.
+        engine: where the arithmetic runs: this machine, or a cluster (`deepcuts.cluster.factors`).
     Raises:
         InputError: the fit overflowed (names the half-sweep and the row).
         ArtifactError: `checkpoint` is something else than a checkpoint.
         SettingError: the device is not there.
     """
     settings = settings or WmfSettings()
-    gram, solve_rows = _kernel(settings)
+    made = engine(settings.regularization, settings.steps, settings.device)
     require(protocol in ("clean", "joint"), "protocol", protocol, "clean or joint")
     checkpoint = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None:
@@ -154,17 +160,18 @@ def fit(
     _warn_of_memorising(plays, settings)
     surplus = surplus_confidence(plays.counts, settings.alpha, settings.epsilon)
     X, Y, history = _begin(plays, settings, checkpoint)
-    half_sweeps = {"users": (surplus, X, Y), "songs": (surplus.T.tocsr(), Y, X)}
+    by_song = surplus.T.tocsr()
+    half_sweeps = {"users": (made.hold(surplus), X, Y), "songs": (made.hold(by_song), Y, X)}
     nothing_learned = float((1 + surplus.data).sum(dtype=np.float64))
-    gram_fixed = gram(Y)
+    gram_fixed = made.gram(Y)
     laid_aside = Pace()
     with progress("factorise", total=settings.n_sweeps, unit="sweep") as bar:
         bar.skip(len(history) // 2)
         for sweep in range(len(history) // 2 + 1, settings.n_sweeps + 1):
-            for half, (side, rows, fixed) in half_sweeps.items():
+            for half, (solve, rows, fixed) in half_sweeps.items():
                 began = time.perf_counter()
-                played = solve_rows(side.indptr, side.indices, side.data, fixed, gram_fixed, rows)
-                gram_rows = gram(rows)
+                played = solve(fixed, gram_fixed, rows)
+                gram_rows = made.gram(rows)
                 _refuse_overflow(rows, gram_rows, sweep, half, getattr(plays, half))
                 value = _objective(float(played.sum()), gram_rows, gram_fixed, settings.regularization)
                 gram_fixed = gram_rows
@@ -174,7 +181,7 @@ def fit(
                 with laid_aside:
                     save_checkpoint(checkpoint, plays.fingerprint, _course(settings), X, Y, history)
             bar.advance(1, note=f"objective {history[-1]['objective']:.6g}")
-    return WmfFit(_factors(plays, X, Y, half_sweeps["songs"][0], settings, protocol), history)
+    return WmfFit(_factors(plays, X, Y, by_song, settings, protocol), history)
 
 
 def _factors(
@@ -255,22 +262,9 @@ def _fold_in(side: sparse.csr_array, fixed: np.ndarray, settings: WmfSettings) -
     check_finite("factors", fixed)
     rows = np.zeros((side.shape[0], fixed.shape[1]), np.float32)
     surplus = surplus_confidence(side, settings.alpha, settings.epsilon)
-    _, solve_rows = _kernel(replace(settings, device="cpu", solver="exact"))
-    solve_rows(surplus.indptr, surplus.indices, surplus.data, fixed, als.gram(fixed), rows)
+    local_engine(settings.regularization, 0, "cpu").hold(surplus)(fixed, als.gram(fixed), rows)
     check_finite("folded-in factors", rows)
     return rows
-
-
-def _kernel(settings: WmfSettings) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
-    """`gram` and `solve_rows` (see als.py) as the settings want them, on their device."""
-    n_steps = 0 if settings.solver == "exact" else settings.n_steps
-    how: dict[str, Any] = {"regularization": settings.regularization, "n_steps": n_steps}
-    if settings.device == "cpu":
-        return als.gram, partial(als.solve_rows, **how)
-    from deepcuts.kernels import als_torch, device  # torch takes seconds to import
-
-    where = device.pick_device(settings.device)
-    return partial(als_torch.gram, device=where), partial(als_torch.solve_rows, **how, device=where)
 
 
 def _warn_of_memorising(plays: Plays, settings: WmfSettings) -> None:

@@ -23,7 +23,6 @@ block at a time.
 Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradient); the change of basis is ours.
 """
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -50,16 +49,26 @@ def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
 
     float64 because it stands for all the pairs nobody played: its small directions decide how well λ is obeyed.
     """
-    step = max(ROWS_AT_ONCE, -(-len(rows) // 64))  # at most 64 parts, however many rows
-    blocks = every(len(rows), step)
+    blocks = gram_parts(len(rows))
     parts = np.zeros((len(blocks), rows.shape[1], rows.shape[1]))
 
     def work(block: tuple[int, int]) -> None:
-        part = rows[slice(*block)].astype(np.float64)
-        np.matmul(part.T, part, out=parts[block[0] // step])
+        parts[block[0] // blocks[0][1]] = gram_of_part(rows[slice(*block)])
 
     each(work, blocks, n_threads, rows.size)
     return parts.sum(axis=0)
+
+
+def gram_parts(n: int) -> list[tuple[int, int]]:
+    """The parts whose products `gram` sums, (begin, end) of each: at most 64, however many rows."""
+    return every(n, max(ROWS_AT_ONCE, -(-n // 64)))
+
+
+def gram_of_part(rows: np.ndarray) -> np.ndarray:
+    """YᵀY float64 of the rows of one part, in one product."""
+    part = rows.astype(np.float64)
+    product: np.ndarray = part.T @ part
+    return product
 
 
 @one_blas_thread()
@@ -99,24 +108,53 @@ def solve_rows(
     start, other = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(other, np.int32)
     surplus = np.ascontiguousarray(surplus, np.float32)
     check_rows(start, other, surplus, fixed, gram, rows)
-    lower, upper_inverse = change_of_basis(gram, regularization)
+    basis = change_of_basis(gram, regularization)
     if n_steps == 0:
-        loss = exact.solve_rows(start, other, surplus, _times(fixed, upper_inverse, n_threads), rows, n_threads)
-        _turn(rows, upper_inverse.T, n_threads)
+        loss = exact.solve_rows(start, other, surplus, _times(fixed, basis[1], n_threads), rows, n_threads)
+        _turn(rows, basis[1].T, n_threads)
         return loss
-    n_factors = rows.shape[1]
-    changed = _times(fixed, upper_inverse, n_threads, width=_padded(n_factors))
+    changed = change_fixed(fixed, basis, n_threads)
     loss = np.empty(len(rows))
 
     def work(block: tuple[int, int]) -> None:
         part = slice(*block)
-        x = _aligned(block[1] - block[0], changed.shape[1])
-        x[:, n_factors:] = 0
-        np.matmul(rows[part], lower, out=x[:, :n_factors], casting="same_kind")
-        loss[part] = _improve(start[block[0] : block[1] + 1], other, surplus, changed, x, n_steps)
-        np.matmul(x[:, :n_factors], upper_inverse.T, out=rows[part], casting="same_kind")
+        loss[part] = solve_block(start[block[0] : block[1] + 1], other, surplus, changed, basis, rows[part], n_steps)
 
-    each(work, list(_blocks(start)), n_threads, n_factors * len(other))
+    each(work, row_blocks(start), n_threads, fixed.shape[1] * len(other))
+    return loss
+
+
+def change_fixed(fixed: np.ndarray, basis: tuple[np.ndarray, np.ndarray], n_threads: int | None = None) -> np.ndarray:
+    """Fixed rows in the changed basis, [m, n_factors padded to a multiple of LANES] float32, for `solve_block`."""
+    return _times(fixed, basis[1], n_threads, width=_padded(fixed.shape[1]))
+
+
+def solve_block(
+    start: np.ndarray,
+    other: np.ndarray,
+    surplus: np.ndarray,
+    changed: np.ndarray,
+    basis: tuple[np.ndarray, np.ndarray],
+    rows: np.ndarray,
+    n_steps: int,
+) -> np.ndarray:
+    """What `solve_rows` does to one block of `row_blocks`: whoever solves all blocks so gets the same bits.
+
+    Args:
+        start: [n + 1] places in `other` of the plays of the block's rows; need not begin at 0.
+        changed: `change_fixed(fixed, basis)`.
+        basis: `change_of_basis(gram, regularization)`.
+        rows: of the block [n, n_factors], improved in place.
+    Returns:
+        as `solve_rows`, [n].
+    """
+    lower, upper_inverse = basis
+    n_factors = rows.shape[1]
+    x = _aligned(len(rows), changed.shape[1])
+    x[:, n_factors:] = 0
+    np.matmul(rows, lower, out=x[:, :n_factors], casting="same_kind")
+    loss = _improve(start, other, surplus, changed, x, n_steps)
+    np.matmul(x[:, :n_factors], upper_inverse.T, out=rows, casting="same_kind")
     return loss
 
 
@@ -260,11 +298,19 @@ def _improve(
     return loss
 
 
-def _blocks(start: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Blocks of about equal work, no more than ROWS_AT_ONCE rows: a row costs its plays and a little more."""
+def row_blocks(start: np.ndarray) -> list[tuple[int, int]]:
+    """Blocks of about equal work, no more than ROWS_AT_ONCE rows: a row costs its plays and a little more.
+
+    Args:
+        start: [n + 1] of all rows, as `solve_rows` takes it.
+    Returns:
+        (begin, end) of each, in order.
+    """
     work = start + 8 * np.arange(len(start))
     cuts = np.searchsorted(work, np.linspace(0, work[-1], LEAST_BLOCKS + 1))
     cuts[0], cuts[-1] = 0, len(start) - 1
-    for first, last in pairwise(cuts):
-        for begin in range(first, last, ROWS_AT_ONCE):
-            yield int(begin), int(min(begin + ROWS_AT_ONCE, last))
+    return [
+        (int(begin), int(min(begin + ROWS_AT_ONCE, last)))
+        for first, last in pairwise(cuts)
+        for begin in range(first, last, ROWS_AT_ONCE)
+    ]

@@ -3,10 +3,11 @@
     encoder = fit_encoder("cnn", features, factors)
     predicted = predict_songs(encoder, features)
 
-A new encoder is one file and one line in ENCODERS. torch lives in this stage only.
+A new encoder is one file and one line in ENCODERS. torch lives in this stage only, and is loaded only to learn
+a network, or to let one predict where onnxruntime does not.
 """
 
-from deepcuts.predict.cnn import CnnEncoder
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.fit import (
     ENCODERS,
@@ -19,21 +20,18 @@ from deepcuts.predict.fit import (
 )
 from deepcuts.predict.kernel import KernelEncoder, KernelSettings
 from deepcuts.predict.linear import LinearEncoder, LinearSettings
-from deepcuts.predict.losses import LOSSES
 from deepcuts.predict.mlp import MlpEncoder, MlpSettings
-from deepcuts.predict.network import CnnSettings
 from deepcuts.predict.presets import PRESETS, encoder_of_preset
 from deepcuts.predict.relevance import RelevanceEncoder, RelevanceSettings
 from deepcuts.predict.stack import StackSettings
-from deepcuts.predict.targets import EncoderSettings, NetworkSettings
+from deepcuts.predict.targets import LOSS_NAMES, EncoderSettings, NetworkSettings
 from deepcuts.predict.trees import TreesEncoder, TreesSettings
 from deepcuts.predict.wpe import weighted_prediction_error
 
 __all__ = [
     "ENCODERS",
-    "LOSSES",
+    "LOSS_NAMES",
     "PRESETS",
-    "CnnEncoder",
     "CnnSettings",
     "Encoder",
     "EncoderKind",

@@ -67,13 +67,13 @@ def load_training_state(
         return TrainingState()
     try:
         meta = read_meta(folder, "checkpoint", verify=True)
+        tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     except ArtifactError as error:
         log.warning("starting over: %s", error)
         return TrainingState()
     if meta.parents.get("run") != key:
         log.warning("%s: the checkpoint was written with other settings, songs or targets; starting over.", folder)
         return TrainingState()
-    tensors = {name: torch.from_numpy(array) for name, array in read_arrays(folder / STATE).items()}
     network.load_state_dict(under(tensors, "network."))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in under(tensors, "optimiser.").items():

@@ -11,9 +11,11 @@ from deepcuts import store
 from deepcuts.artifacts import Features
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.kernels.device import pick_device
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.losses import make_objective
-from deepcuts.predict.network import CnnSettings, build_network
+from deepcuts.predict.network import build_network
+from deepcuts.predict.onnx_network import graph_file
 from deepcuts.predict.scaling import channel_scaling
 from deepcuts.predict.train import own_random_numbers, predict_windows, train
 from deepcuts.predict.training_set import TrainingSet
@@ -48,6 +50,10 @@ class CnnEncoder(Encoder):
     def arrays(self) -> dict[str, np.ndarray]:
         """What was learned, by name."""
         return {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+
+    def other_forms(self) -> dict[str, bytes]:
+        """The network as an ONNX graph, so that it predicts without torch."""
+        return graph_file(self.provenance, self.arrays())
 
 
 def build_cnn(provenance: Provenance, arrays: dict[str, np.ndarray]) -> CnnEncoder:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from deepcuts import store
 from deepcuts.artifacts import Features, Lineage
 from deepcuts.errors import ArtifactError, InputError
-from deepcuts.store import Meta, read_meta, write_meta, writing
+from deepcuts.store import Meta, read_meta, write_file, write_meta, writing
 
 WEIGHTS = "weights.safetensors"
 
@@ -66,6 +66,10 @@ class Encoder(ABC):
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was learned, by name."""
 
+    def other_forms(self) -> dict[str, bytes]:
+        """Files saved beside the arrays for programs that cannot read these, by name; most encoders have none."""
+        return {}
+
     def predict(self, features: Features, songs: np.ndarray) -> np.ndarray:
         """Predicted factors y'_i = target_mean + target_scale * heard_i.
 
@@ -114,6 +118,8 @@ class Encoder(ABC):
         shape = {"n_factors": provenance.n_factors, "n_channels": provenance.n_channels}
         with writing(folder) as scratch:
             write_arrays(arrays, scratch / WEIGHTS)
+            for name, content in self.other_forms().items():
+                write_file(scratch / name, content)
             record = provenance.lineage.save(scratch)
             parents = provenance.lineage.parents
             write_meta(scratch, Meta("encoder", self.fingerprint, parents, settings, shape, lineage=record))
@@ -126,21 +132,22 @@ def read_encoder(folder: Path | str) -> tuple[Provenance, dict[str, np.ndarray],
         ArtifactError: missing, half-written, damaged or of another kind.
     """
     folder = Path(folder)
-    meta = read_meta(folder, "encoder")
-    arrays = read_arrays(folder / WEIGHTS)
-    made_from = dict(meta.settings["features"])
-    provenance = Provenance(
-        name=str(meta.settings["encoder"]),
-        settings=meta.settings["settings"],
-        feature_kind=str(made_from.pop("kind")),
-        feature_settings=made_from,
-        n_channels=meta.shape["n_channels"],
-        target_mean=arrays.pop("target.mean"),
-        target_scale=float(arrays.pop("target.scale")),
-        lineage=Lineage.load(folder, meta.lineage, meta.parents),
-        error=arrays.pop("target.error", None),
-    )
-    return provenance, arrays, meta.fingerprint
+    with store.content_of(folder):
+        meta = read_meta(folder, "encoder")
+        arrays = read_arrays(folder / WEIGHTS)
+        made_from = dict(meta.settings["features"])
+        provenance = Provenance(
+            name=str(meta.settings["encoder"]),
+            settings=meta.settings["settings"],
+            feature_kind=str(made_from.pop("kind")),
+            feature_settings=made_from,
+            n_channels=meta.shape["n_channels"],
+            target_mean=arrays.pop("target.mean"),
+            target_scale=float(arrays.pop("target.scale")),
+            lineage=Lineage.load(folder, meta.lineage, meta.parents),
+            error=arrays.pop("target.error", None),
+        )
+        return provenance, arrays, meta.fingerprint
 
 
 def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from deepcuts import store
 from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Vocabulary, derive
-from deepcuts.checks import did_you_mean
+from deepcuts.checks import did_you_mean, is_installed, require_package
 from deepcuts.config import require
 from deepcuts.errors import ArtifactError, InputError, SettingError
-from deepcuts.predict.cnn import build_cnn, fit_cnn
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.encoder import Encoder, Provenance, read_encoder
 from deepcuts.predict.kernel import KernelSettings, build_kernel, fit_kernel
 from deepcuts.predict.linear import LinearSettings, build_linear, fit_linear
-from deepcuts.predict.losses import LOSSES
-from deepcuts.predict.mlp import MlpSettings, build_mlp, fit_mlp
-from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.mlp import MlpSettings, build_mlp
+from deepcuts.predict.onnx_network import build_onnx, can_run
 from deepcuts.predict.relevance import RelevanceSettings, build_relevance, fit_relevance
 from deepcuts.predict.stack import StackSettings, build_stack, fit_stack
-from deepcuts.predict.targets import EncoderSettings, NetworkSettings, make_training_set
+from deepcuts.predict.targets import LOSS_NAMES, EncoderSettings, NetworkSettings, make_training_set
 from deepcuts.predict.training_set import TrainingSet
 from deepcuts.predict.trees import TreesSettings, build_trees, fit_trees
 from deepcuts.predict.uncertainty import FEWEST, calibrate, expected_errors
@@ -48,19 +48,35 @@ class EncoderKind:
     ends_with_all: bool = False
 
 
+def _fit_cnn(training_set: TrainingSet, settings: CnnSettings, checkpoint: Path | None) -> Encoder:
+    require_package("torch", "torch", "learning encoder 'cnn'")
+    from deepcuts.predict.cnn import fit_cnn  # torch takes seconds to load
+
+    return fit_cnn(training_set, settings, checkpoint)
+
+
+def _build_cnn(provenance: Provenance, arrays: dict[str, np.ndarray]) -> Encoder:
+    require_package("torch", "torch", "encoder 'cnn' without onnxruntime")
+    from deepcuts.predict.cnn import build_cnn  # torch takes seconds to load
+
+    return build_cnn(provenance, arrays)
+
+
+def _fit_mlp(training_set: TrainingSet, settings: MlpSettings, checkpoint: Path | None) -> Encoder:
+    require_package("torch", "torch", "learning encoder 'mlp'")
+    from deepcuts.predict.mlp_torch import fit_mlp  # torch takes seconds to load
+
+    return fit_mlp(training_set, settings)
+
+
 ENCODERS: dict[str, EncoderKind] = {
     "linear": EncoderKind(
-        LinearSettings,
-        lambda training_set, settings, _: fit_linear(training_set, settings),
-        build_linear,
-        tuple(LOSSES),
+        LinearSettings, lambda training_set, settings, _: fit_linear(training_set, settings), build_linear, LOSS_NAMES
     ),
     "kernel": EncoderKind(
         KernelSettings, lambda training_set, settings, _: fit_kernel(training_set, settings), build_kernel
     ),
-    "mlp": EncoderKind(
-        MlpSettings, lambda training_set, settings, _: fit_mlp(training_set, settings), build_mlp, tuple(LOSSES)
-    ),
+    "mlp": EncoderKind(MlpSettings, _fit_mlp, build_mlp, LOSS_NAMES),
     "trees": EncoderKind(
         TreesSettings, lambda training_set, settings, _: fit_trees(training_set, settings), build_trees
     ),
@@ -73,7 +89,7 @@ ENCODERS: dict[str, EncoderKind] = {
         build_relevance,
         ends_with_all=True,
     ),
-    "cnn": EncoderKind(CnnSettings, fit_cnn, build_cnn, tuple(LOSSES)),
+    "cnn": EncoderKind(CnnSettings, _fit_cnn, _build_cnn, LOSS_NAMES),
 }
 
 
@@ -145,18 +161,27 @@ def learns_from_all(settings: EncoderSettings) -> EncoderSettings:
     return settings
 
 
-def load_encoder(folder: Path | str) -> Encoder:
+def load_encoder(folder: Path | str, *, light: bool = False) -> Encoder:
     """Read an encoder from its folder.
 
+    Args:
+        light: let onnxruntime predict for a network, where it is installed, rather than torch: the same answers up to
+            1e-4, loaded in a fraction of the time and memory. Without torch installed it always does.
     Raises:
         ArtifactError: missing, half-written, damaged or of another kind.
+        SettingError: a network, and neither torch nor onnxruntime is installed.
     """
+    folder = Path(folder)
     provenance, arrays, fingerprint = read_encoder(folder)
     if provenance.name not in ENCODERS:
         raise ArtifactError(
             f"{folder}: an encoder {provenance.name!r}, unknown here.{did_you_mean(provenance.name, ENCODERS)}"
         )
-    encoder = ENCODERS[provenance.name].build(provenance, arrays)
+    with store.content_of(Path(folder)):
+        if provenance.name == "cnn" and (light or not is_installed("torch")) and can_run(folder):
+            encoder: Encoder = build_onnx(provenance, arrays, folder)
+        else:
+            encoder = ENCODERS[provenance.name].build(provenance, arrays)
     if encoder.fingerprint != fingerprint:
         raise ArtifactError(f"{folder}: the weights do not match the hash in meta.json. Fit the encoder again.")
     return encoder

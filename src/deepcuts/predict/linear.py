@@ -4,15 +4,13 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from deepcuts.artifacts import Features
+from deepcuts.checks import require_package
 from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.pool import pool_songs
-from deepcuts.predict.conjugate import ConjugateSolver, loss_of
 from deepcuts.predict.encoder import Encoder, Provenance, check_heard
-from deepcuts.predict.losses import make_objective
 from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.scaling import one_scale, safe_scale
 from deepcuts.predict.targets import EncoderSettings
@@ -135,6 +133,12 @@ def fit_on_users(
         stats: standardised statistics of the training songs.
         mean, scale: that standardised them.
     """
+    require_package("torch", "torch", f"linear with loss = {settings.loss!r}")
+    import torch  # takes seconds to load, and the squared error does without
+
+    from deepcuts.predict.conjugate import ConjugateSolver, loss_of
+    from deepcuts.predict.losses import make_objective
+
     objective = make_objective(training_set, dtype=torch.float64)
     solver = ConjugateSolver(stats, training_set.train, objective)
     if settings.ridge is not None:

@@ -20,7 +20,8 @@ from torch import nn
 from deepcuts.errors import InputError
 from deepcuts.kernels.als import gram
 from deepcuts.predict.training_set import Examples, TrainingSet
-from deepcuts.predict.wpe import as_pairs, weighted_errors
+from deepcuts.predict.wpe import as_pairs
+from deepcuts.predict.wpe_torch import weighted_errors
 
 JITTER = 1e-6  # of the mean eigenvalue: a direction that no user has must not blow up the basis
 

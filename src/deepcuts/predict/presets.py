@@ -11,7 +11,7 @@
 from deepcuts.artifacts import Features
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import InputError, SettingError
-from deepcuts.predict.network import CnnSettings
+from deepcuts.predict.cnn_settings import CnnSettings
 from deepcuts.predict.relevance import RelevanceSettings
 from deepcuts.predict.stack import StackSettings
 from deepcuts.predict.targets import EncoderSettings

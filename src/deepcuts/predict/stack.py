@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
-from sklearn.ensemble import ExtraTreesRegressor
 
 from deepcuts.artifacts import Features
 from deepcuts.config import require
@@ -154,6 +153,8 @@ def fit_both(
     stats: np.ndarray, training_set: TrainingSet, settings: StackSettings
 ) -> tuple[TreesEncoder, TreesEncoder]:
     """Extra trees for the factors, and for the log listeners in standard deviations."""
+    from sklearn.ensemble import ExtraTreesRegressor  # takes a second to load, and predicting does without
+
     train = training_set.train
     shared = {"n_estimators": settings.n_trees, "n_jobs": settings.n_jobs, "random_state": settings.seed}
     factors = ExtraTreesRegressor(min_samples_leaf=settings.min_leaf, max_features=settings.max_features, **shared)

@@ -15,17 +15,14 @@ from torch import nn
 from deepcuts.artifacts import Features
 from deepcuts.errors import SettingError
 from deepcuts.predict.checkpoint import TrainingState, load_training_state, save_training_state
-from deepcuts.predict.encoder import check_heard
+from deepcuts.predict.cnn_settings import CnnSettings, frames_heard
 from deepcuts.predict.losses import Objective
-from deepcuts.predict.network import CnnSettings, frames_heard
 from deepcuts.predict.sanity import warn_if_no_better
 from deepcuts.predict.training_set import Examples, TrainingSet
-from deepcuts.predict.windows import all_windows, in_memory, random_starts, read_ahead, read_windows
+from deepcuts.predict.windows import in_memory, mean_over_windows, random_starts, read_ahead, read_windows
 from deepcuts.progress import Bar, progress, step_level
 
 logger = logging.getLogger(__name__)
-
-PREDICT_BATCH = 256  # windows heard at once outside training; float32 activations of some tens of MB
 
 
 def train(
@@ -170,25 +167,13 @@ def predict_windows(network: nn.Module, features: Features, songs: np.ndarray, w
     Source: van den Oord et al. 2013, section 4.2.
     """
     device = next(network.parameters()).device
-    owner, start = all_windows(features, songs, window)
-    batches = [
-        np.arange(first, min(first + PREDICT_BATCH, len(owner))) for first in range(0, len(owner), PREDICT_BATCH)
-    ]
 
-    def read(places: np.ndarray) -> torch.Tensor:
-        windows = read_windows(features, songs[owner[places]], start[places], window)
-        check_heard(features, songs[owner[places]], windows)
-        return ready(windows, device)
+    def answer(windows: torch.Tensor) -> np.ndarray:
+        return np.asarray(network(windows.to(device, non_blocking=True)).double().cpu().numpy())
 
     network.eval()
-    answers = []
     with torch.inference_mode():
-        for windows in read_ahead(read, batches):
-            answers.append(network(windows.to(device, non_blocking=True)).double().cpu().numpy())
-    first_windows = np.searchsorted(owner, np.arange(len(songs)))
-    n_windows = np.bincount(owner, minlength=len(songs))
-    means: np.ndarray = np.add.reduceat(np.concatenate(answers), first_windows, axis=0) / n_windows[:, None]
-    return means
+        return mean_over_windows(features, songs, window, answer, lambda windows: ready(windows, device))
 
 
 def validation_loss(

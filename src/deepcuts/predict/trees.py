@@ -1,9 +1,9 @@
 """Extra trees from pooled statistics to factors: the best of the simple encoders on small, noisy data."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor
 
 from deepcuts.artifacts import Features
 from deepcuts.config import require
@@ -11,6 +11,9 @@ from deepcuts.predict.encoder import Encoder, Provenance
 from deepcuts.predict.linear import pooled
 from deepcuts.predict.targets import EncoderSettings
 from deepcuts.predict.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
 
 LEAF = -1
 CHUNK = 1024  # songs walked down all trees at once: keeps the [songs, trees] walk in cache
@@ -109,6 +112,8 @@ def fit_trees(training_set: TrainingSet, settings: TreesSettings) -> TreesEncode
     Source: Geurts, Ernst, Wehenkel 2006, Extremely randomized trees.
     """
     stats = pooled(training_set.features, training_set.train.songs, settings.n_cov).astype(np.float32)
+    from sklearn.ensemble import ExtraTreesRegressor  # takes a second to load, and predicting does without
+
     forest = ExtraTreesRegressor(
         n_estimators=settings.n_trees,
         min_samples_leaf=settings.min_leaf,
@@ -122,7 +127,7 @@ def fit_trees(training_set: TrainingSet, settings: TreesSettings) -> TreesEncode
     return TreesEncoder(training_set.provenance, settings.n_cov, **table_of_nodes(forest))
 
 
-def table_of_nodes(forest: ExtraTreesRegressor) -> dict[str, np.ndarray]:
+def table_of_nodes(forest: "ExtraTreesRegressor") -> dict[str, np.ndarray]:
     """The trees of a fitted forest, one below the other, in the arrays of TreesEncoder."""
     columns: dict[str, list[np.ndarray]] = {
         name: [] for name in ("roots", "feature", "threshold", "left", "right", "values")

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from deepcuts.artifacts import Features
+from deepcuts.predict.encoder import check_heard
 
 Plan = TypeVar("Plan")
 Batch = TypeVar("Batch")
+
+PREDICT_BATCH = 256  # windows heard at once outside training; float32 activations of some tens of MB
 
 
 def random_starts(lengths: np.ndarray, window: int, rng: np.random.Generator) -> np.ndarray:
@@ -119,3 +122,38 @@ def read_ahead(read: Callable[[Plan], Batch], plans: Iterable[Plan], n_ahead: in
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def mean_over_windows(
+    features: Features,
+    songs: np.ndarray,
+    window: int,
+    answer: Callable[[Batch], np.ndarray],
+    ready: Callable[[np.ndarray], Batch],
+) -> np.ndarray:
+    """A network's answer for whole songs: the mean over all their consecutive windows.
+
+    Args:
+        songs: positions [n_songs].
+        answer: what the network says of windows made ready [n_windows, n_factors].
+        ready: windows [n_windows, window, n_channels] as the network takes them; called in a thread.
+    Returns:
+        [n_songs, n_factors] float64.
+    Raises:
+        InputError: a song's frames are not finite (names the song).
+    Source: van den Oord et al. 2013, section 4.2.
+    """
+    owner, start = all_windows(features, songs, window)
+    firsts = range(0, len(owner), PREDICT_BATCH)
+    batches = [np.arange(first, min(first + PREDICT_BATCH, len(owner))) for first in firsts]
+
+    def read(places: np.ndarray) -> Batch:
+        windows = read_windows(features, songs[owner[places]], start[places], window)
+        check_heard(features, songs[owner[places]], windows)
+        return ready(windows)
+
+    answers = np.concatenate([answer(batch) for batch in read_ahead(read, batches)]).astype(np.float64)
+    first_windows = np.searchsorted(owner, np.arange(len(songs)))
+    n_windows = np.bincount(owner, minlength=len(songs))
+    means: np.ndarray = np.add.reduceat(answers, first_windows, axis=0) / n_windows[:, None]
+    return means

@@ -14,81 +14,15 @@ b = Σ (1 + s_u) x_u; its lowest point A⁻¹b is the song's step of the factori
 Source: van den Oord et al. 2013, eq. 5; the Gram product as in Hu, Koren, Volinsky 2008.
 """
 
-from typing import Any
-
 import numpy as np
-import torch
 from scipy import sparse
-from torch.autograd.function import once_differentiable
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Vocabulary, same_space
 from deepcuts.errors import InputError
 from deepcuts.kernels.als import gram
 from deepcuts.kernels.confidence import surplus_confidence
 
-# Floats of users gathered for their plays at a time: what a processor's cache holds; a quarter of a gigabyte on CUDA.
-FLOATS_AT_ONCE = {"cpu": 2**18, "cuda": 2**26}
-
-
-def errors_and_slopes(
-    songs: torch.Tensor,
-    users: torch.Tensor,
-    gram: torch.Tensor,
-    owner: torch.Tensor,
-    listener: torch.Tensor,
-    surplus: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """E and ∇E of every song, on any device, in the precision of `songs`.
-
-    Args:
-        songs: y [n_songs, n_factors].
-        users: X [n_users, n_factors], of any precision: only those who listened are converted, a few at a time.
-        gram: XᵀX [n_factors, n_factors].
-        owner: the song of each play [n_plays], positions in `songs`.
-        listener: the user of each play [n_plays], positions in `users`.
-        surplus: s = c - 1 of each play [n_plays].
-    Returns:
-        E [n_songs] and ∇E [n_songs, n_factors].
-    """
-    across = songs @ gram
-    errors, slopes = (across * songs).sum(dim=1), 2 * across
-    step = max(1, FLOATS_AT_ONCE[songs.device.type] // users.shape[1])
-    for begin in range(0, len(owner), step):
-        of, s = owner[begin : begin + step], surplus[begin : begin + step]
-        x = users.index_select(0, listener[begin : begin + step]).to(songs.dtype)
-        z = (x * songs.index_select(0, of)).sum(dim=1)
-        errors.index_add_(0, of, s * (1 - z).square() + 1 - 2 * z)
-        slopes.index_add_(0, of, x.mul_((2 * (s * z - 1 - s))[:, None]))
-    return errors, slopes
-
-
-class _Errors(torch.autograd.Function):
-    """E with its own gradient: autograd would keep a row of X for every play until the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, songs: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        errors, slopes = errors_and_slopes(songs, *others)
-        ctx.save_for_backward(slopes)
-        return errors
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (slopes,) = ctx.saved_tensors
-        return upstream[:, None] * slopes, None, None, None, None, None
-
-
-def weighted_errors(
-    songs: torch.Tensor,
-    users: torch.Tensor,
-    gram: torch.Tensor,
-    owner: torch.Tensor,
-    listener: torch.Tensor,
-    surplus: torch.Tensor,
-) -> torch.Tensor:
-    """E of every song [n_songs], differentiable once in `songs`; arguments as for `errors_and_slopes`."""
-    errors: torch.Tensor = _Errors.apply(songs, users, gram, owner, listener, surplus)
-    return errors
+FLOATS_AT_ONCE = 2**18  # of users gathered for their plays at a time: what a processor's cache holds
 
 
 def as_pairs(surplus: sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,10 +68,15 @@ def errors_of(song_factors: np.ndarray, user_factors: np.ndarray, surplus: spars
         user_factors: X [n_users, n_factors].
         surplus: s = c - 1 [n_songs, n_users] CSR.
     """
-    arrays = (song_factors, user_factors, gram(user_factors), *as_pairs(surplus))
-    songs, users, cross, owner, listener, s = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
-    errors, _ = errors_and_slopes(songs.double(), users, cross, owner, listener, s.double())
-    return errors.numpy()
+    songs = song_factors.astype(np.float64)
+    owner, listener, s = as_pairs(surplus)
+    errors = np.einsum("ij,ij->i", songs @ gram(user_factors), songs)
+    step = max(1, FLOATS_AT_ONCE // max(1, songs.shape[1]))
+    for begin in range(0, len(owner), step):
+        part = slice(begin, begin + step)
+        z = np.einsum("ij,ij->i", user_factors[listener[part]].astype(np.float64), songs[owner[part]])
+        errors += np.bincount(owner[part], s[part] * (1 - z) ** 2 + 1 - 2 * z, len(songs))
+    return errors
 
 
 def weighted_prediction_error(predicted: SongFactors, observed: Factors, plays: Plays) -> np.ndarray:

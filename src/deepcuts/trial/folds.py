@@ -6,6 +6,7 @@ Every fold is kept when it is done, so a killed trial resumes. Intervals over fo
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,21 @@ from deepcuts.artifacts import CLEAN, VALIDATION, Factors, Features, Plays, Song
 from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.config import require
 from deepcuts.data import SplitSettings, folds, make_split
-from deepcuts.evaluate import EvaluateSettings, System, audit, evaluate, relevant_plays
+from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
 from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
 from deepcuts.evaluate.systems import Row
 from deepcuts.factors import WmfSettings, fit
 from deepcuts.predict import ENCODERS, fit_encoder, learns_from_all, predict_songs
 from deepcuts.predict.targets import EncoderSettings
 from deepcuts.progress import progress
+from deepcuts.trial.details import details_of, mean_details
 from deepcuts.trial.rivals import content_rivals, same_artist
 from deepcuts.trial.rows import with_controls
+from deepcuts.trial.sides import system_of_table
 
 log = logging.getLogger(__name__)
 
+FORMAT = 2  # of kept folds; others are tried again
 METRICS = {"map": "map500", "auc": "auc"}
 
 
@@ -69,7 +73,7 @@ def run_folds(
     work: Path,
     *,
     systems: Mapping[str, pl.DataFrame] | None = None,
-) -> tuple[dict[str, Any], pl.DataFrame]:
+) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:
     """Try an encoder on songs whose plays are hidden, over folds and seeds.
 
     Args:
@@ -78,8 +82,8 @@ def run_folds(
         work: where finished folds are kept.
         systems: own systems by name: tables of user_id, song_id, score; pairs without a score count as the lowest.
     Returns:
-        the report (rows with intervals over folds, paired comparisons), and a table of scores by user:
-        seed · fold · system · user_id · map · auc.
+        the report (rows with intervals over folds, paired comparisons), a table of scores by user:
+        seed · fold · system · user_id · map · auc; and one by song: seed · fold · system · song_id · listeners · auc.
     Raises:
         InputError: no song has both plays and features.
     """
@@ -88,21 +92,22 @@ def run_folds(
     marks = {"plays": plays.fingerprint, "features": features.fingerprint, "wmf": asdict(wmf),
              "encoder": asdict(encoder), "systems": {name: store.fingerprint(table.write_ndjson())
                                                       for name, table in systems.items()}}  # fmt: skip
-    outcomes, tables = [], []
+    outcomes, users, songs = [], [], []
     with progress("trial", total=settings.n_seeds * settings.n_folds, unit="fold") as bar:
         for seed in range(settings.seed, settings.seed + settings.n_seeds):
             for number, split in enumerate(_splits(plays, features, settings, seed)):
-                what = [marks, asdict(settings), seed, split.fingerprint]
+                what = [FORMAT, marks, asdict(settings), seed, split.fingerprint]
                 recipe = store.fingerprint(json.dumps(what, sort_keys=True))
                 path = work / f"{seed}-{number}.json"
                 outcome = _kept(path, recipe)
                 if outcome is None:
                     outcome = _one_fold(plays, features, pooled, split, settings, wmf, encoder, seed, systems)
-                    store.write_file(path, json.dumps({**outcome, "recipe": recipe}))
+                    _keep(path, recipe, outcome)
                 outcomes.append(outcome)
-                tables.append(_by_user(outcome, seed, number))
+                users.append(_by_user(outcome, seed, number))
+                songs.append(_by_song(outcome, seed, number))
                 bar.advance(1)
-    return report(outcomes, settings), pl.concat(tables)
+    return report(outcomes, settings), pl.concat(users), pl.concat(songs)
 
 
 def _splits(plays: Plays, features: Features, settings: TrialSettings, seed: int) -> Sequence[Split]:
@@ -113,11 +118,21 @@ def _splits(plays: Plays, features: Features, settings: TrialSettings, seed: int
     return folds(plays, settings.n_folds, how, only=only)
 
 
+def _keep(path: Path, recipe: str, outcome: dict[str, Any]) -> None:
+    text = json.dumps(outcome)
+    store.write_file(path, json.dumps({"recipe": recipe, "hash": store.fingerprint(text), "outcome": text}))
+
+
 def _kept(path: Path, recipe: str) -> dict[str, Any] | None:
+    """What an earlier run found for a fold; None when there is nothing, or it is damaged or of another trial."""
     if not path.exists():
         return None
-    content = dict(json.loads(path.read_text(encoding="utf-8")))
-    return content if content.pop("recipe", None) == recipe else None
+    with suppress(ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["hash"] == store.fingerprint(content["outcome"]):
+            return dict(json.loads(content["outcome"])) if content["recipe"] == recipe else None
+    log.warning("%s: damaged; this fold is tried again.", path)
+    return None
 
 
 def _one_fold(
@@ -138,12 +153,14 @@ def _one_fold(
     rivals, _ = content_rivals(learning, observed, pooled, songs)
     artist = same_artist(plays, learning, observed, songs)
     others = [*rivals, *([artist] if artist is not None else []),
-              *(own_system(name, one, observed, songs) for name, one in systems.items())]  # fmt: skip
+              *(system_of_table(name, one, observed.users.users, songs) for name, one in systems.items())]  # fmt: skip
     audit(split, plays, [observed], predicted, [*table, *rivals], test_songs=songs)
     hidden = relevant_plays(plays, observed.users.users, songs)
     evaluation = evaluate([*table, *others], hidden, EvaluateSettings(n_bootstrap=2, seed=seed))
     users = observed.users.users.ids.gather(evaluation.users).to_list()
-    return {"rows": {row.name: _scores(row) for row in evaluation.rows}, "users": users,
+    details = details_of(evaluation, [*table, *others], plays, split, songs)
+    return {"rows": {row.name: {**_scores(row), "details": details[row.name]} for row in evaluation.rows},
+            "users": users, "songs": songs.ids.to_list(), "listeners": evaluation.listeners.tolist(),
             "n_users": evaluation.n_users, "n_songs": evaluation.n_songs}  # fmt: skip
 
 
@@ -160,22 +177,14 @@ def _predicted(
     return predict_songs(made, features, Vocabulary(test.filter(features.songs.find(test) >= 0)))
 
 
-def own_system(name: str, table: pl.DataFrame, observed: Factors, songs: Vocabulary) -> System:
-    """A system that somebody else has made: user_id · song_id · score, on its own word that it saw no hidden play."""
-    user, song = observed.users.users.find(table["user_id"]), songs.find(table["song_id"])
-    known = (user >= 0) & (song >= 0)
-    score = table["score"].cast(pl.Float64).to_numpy()[known]
-    scores = np.full((len(observed.users), len(songs)), score.min(initial=0.0) - 1.0)
-    scores[user[known], song[known]] = score
-    return System(name, scores, np.eye(len(songs)), note="Scores from a table; what it learned from is not audited.")
-
-
 def _scores(row: Row) -> dict[str, Any]:
     values = {
         metric: [None if np.isnan(one) else round(float(one), 6) for one in row.values[metric]] for metric in METRICS
     }
     means = {metric: row.mean(metric) for metric in METRICS}
-    return {"kind": row.kind, "cheating": row.cheating, "note": row.note, "mean": means, "by_user": values}
+    by_song = [None if np.isnan(one) else round(float(one), 6) for one in row.song_auc]
+    return {"kind": row.kind, "cheating": row.cheating, "note": row.note, "mean": means, "by_user": values,
+            "by_song": by_song}  # fmt: skip
 
 
 def _by_user(outcome: Mapping[str, Any], seed: int, fold: int) -> pl.DataFrame:
@@ -184,6 +193,13 @@ def _by_user(outcome: Mapping[str, Any], seed: int, fold: int) -> pl.DataFrame:
                      schema_overrides={"map": pl.Float64, "auc": pl.Float64})
         for name, row in outcome["rows"].items()
     ]  # fmt: skip
+    return pl.concat(tables).select(pl.lit(seed).alias("seed"), pl.lit(fold).alias("fold"), pl.all())
+
+
+def _by_song(outcome: Mapping[str, Any], seed: int, fold: int) -> pl.DataFrame:
+    known = {"song_id": outcome["songs"], "listeners": outcome["listeners"]}
+    tables = [pl.DataFrame({"system": [name] * len(outcome["songs"]), **known, "auc": row["by_song"]},
+                           schema_overrides={"auc": pl.Float64}) for name, row in outcome["rows"].items()]  # fmt: skip
     return pl.concat(tables).select(pl.lit(seed).alias("seed"), pl.lit(fold).alias("fold"), pl.all())
 
 
@@ -207,6 +223,7 @@ def report(outcomes: Sequence[Mapping[str, Any]], settings: TrialSettings) -> di
             **{key: _mean(values[name][m], share) for m, key in METRICS.items()},
             "n_users": round(float(np.mean([one["n_users"] for one in outcomes]))),
             "n_songs": round(float(np.mean([one["n_songs"] for one in outcomes]))),
+            **mean_details([one["rows"][name]["details"] for one in outcomes]),
         })  # fmt: skip
     rows.sort(key=lambda row: -row["map500"]["mean"])
     compared = [

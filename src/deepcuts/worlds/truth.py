@@ -116,10 +116,11 @@ def load_truth(folder: Path | str) -> Truth:
     folder = Path(folder)
     if (folder / "truth").is_dir():
         folder = folder / "truth"
-    meta = read_meta(folder, "truth")
-    values: dict[str, Any] = {name: load_array(folder, name) for name in ARRAYS}
-    values |= {name: float(meta.settings[name]) for name in ("beta_audible", "beta_inaudible")}
-    return Truth(**values, settings=meta.settings)
+    with store.content_of(folder):
+        meta = read_meta(folder, "truth")
+        values: dict[str, Any] = {name: load_array(folder, name) for name in ARRAYS}
+        values |= {name: float(meta.settings[name]) for name in ("beta_audible", "beta_inaudible")}
+        return Truth(**values, settings=meta.settings)
 
 
 def oracle(truth: Truth) -> tuple[np.ndarray, np.ndarray]:

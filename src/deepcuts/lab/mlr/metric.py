@@ -170,18 +170,19 @@ class Metric:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
         folder = Path(folder)
-        meta = read_meta(folder, "metric")
-        settings = dict(meta.settings)
-        return Metric(
-            load_array(folder, "W"),
-            load_array(folder, "centre"),
-            read_parquet(folder / "history.parquet"),
-            bool(settings.pop("converged")),
-            meta.shape["n_queries"],
-            meta.shape["n_dropped"],
-            settings,
-            meta.parents,
-        )
+        with store.content_of(folder):
+            meta = read_meta(folder, "metric")
+            settings = dict(meta.settings)
+            return Metric(
+                load_array(folder, "W"),
+                load_array(folder, "centre"),
+                read_parquet(folder / "history.parquet"),
+                bool(settings.pop("converged")),
+                meta.shape["n_queries"],
+                meta.shape["n_dropped"],
+                settings,
+                meta.parents,
+            )
 
 
 def fit(
