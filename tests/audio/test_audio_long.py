@@ -150,7 +150,7 @@ def test_a_decoder_that_never_ends_is_ended(music, tmp_path):
         "FEATURES['logmel'] = Extractor(extractor.settings, extractor.suffixes, hear)\n"
         "if __name__ == '__main__':\n"
         "    job = workers.Job('logmel', LogMelSettings(), frozenset())\n"
-        "    outcome = workers._hear_alone(Path(sys.argv[1]), job).outcome\n"
+        "    outcome = workers.extract_alone(Path(sys.argv[1]), job).outcome\n"
         "    print(outcome.reason, outcome.detail)\n"
     )
     command = [sys.executable, script, music / "1.wav"]

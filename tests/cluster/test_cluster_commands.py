@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from deepcuts import cluster as package
 from deepcuts.cluster import Cluster, ClusterSettings
@@ -31,6 +33,25 @@ def differing(one: Path, other: Path) -> list[str]:
     """Files that are not the same in two folders."""
     names = sorted({path.name for path in [*one.iterdir(), *other.iterdir()]})
     return [name for name in names if name not in filecmp.cmpfiles(one, other, [name], shallow=False)[0]]
+
+
+@pytest.fixture(scope="module")
+def planted(deepcuts: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny planted world, from plays to predicted factors."""
+    home = tmp_path_factory.mktemp("planted")
+    world = [f"--set={text}" for text in ("n_songs=40", "n_users=80", "seconds=3.2", "mean_listeners=15", "n_jobs=1")]
+    for words in (
+        ["data", "world", "-o", home / "world", *world],
+        ["data", "split", home / "world/plays", "-o", home / "split"],
+        ["factors", home / "world/plays", "--split", home / "split", "-o", home / "factors", "--set=n_factors=4"],
+        ["audio", "logmel", home / "world/sounds", "-o", home / "mel", "--set=rate=8000", "--set=n_bands=16", "-j1"],
+        ["predict", "fit", home / "mel", home / "factors", "--encoder", "linear", "--split", home / "split",
+         "-o", home / "linear"],
+        ["predict", "songs", home / "linear", home / "mel", "--split", home / "split", "-o", home / "predicted"],
+    ):  # fmt: skip
+        told = deepcuts(*words)
+        assert told.code == 0, told.err
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +79,36 @@ def test_several_sizes_on_ray_are_the_same_folder(command, plays, tmp_path):
     assert command("factors", plays, "-o", tmp_path / "here", *settings).code == 0
     assert command("factors", plays, "-o", tmp_path / "there", *settings, "--on", "ray=2").code == 0
     assert differing(tmp_path / "here", tmp_path / "there") == ["history.csv"]
+
+
+def test_features_on_ray_are_the_same_folder(command, tmp_path):
+    for seed in range(3):
+        sound = np.random.default_rng(seed).uniform(-0.5, 0.5, 8000)
+        (tmp_path / "music").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / f"music/{seed}.wav", sound, 8000)
+    (tmp_path / "music/bad.mp3").write_bytes(b"<html>" * 1000)
+    words = ("audio", "logmel", tmp_path / "music", "--set", "rate=8000", "--set", "min_seconds=0.5")
+    here = command(*words, "-o", tmp_path / "here", "-j", "1")
+    there = command(*words, "-o", tmp_path / "there", "--on", "ray")
+    assert here.code == there.code == 7  # one file is set aside
+    assert "1 quarantined" in there.err
+    assert differing(tmp_path / "here", tmp_path / "there") == []
+
+
+def test_processes_here_and_tasks_there_are_not_both_chosen(deepcuts, tmp_path):
+    told = deepcuts("audio", "logmel", tmp_path, "-o", tmp_path / "mel", "-j", "2", "--on", "ray")
+    assert told.code == 2
+    assert "-j and --on" in told.err
+
+
+def test_a_report_on_ray_has_the_same_numbers(command, planted, tmp_path):
+    words = ("evaluate", planted / "world/plays", planted / "split", planted / "factors", "--set", "chunk=32")
+    system = ("--system", f"linear={planted / 'predicted'}", "--json")
+    here = command(*words, *system, "-o", tmp_path / "here")
+    there = command(*words, *system, "-o", tmp_path / "there", "--on", "ray")
+    assert there.code == 0, there.err
+    assert there.out == here.out
+    assert (tmp_path / "there/report.json").read_bytes() == (tmp_path / "here/report.json").read_bytes()
 
 
 @pytest.mark.parametrize("on", ["spark", "ray=", "ray=0", "ray=nowhere"])

@@ -74,7 +74,7 @@ def test_an_error_of_a_task_is_the_error_itself(cluster):
 
 def test_a_task_that_always_kills_its_worker_is_given_up(deadly):
     cluster = deadly(*range(100))
-    with pytest.raises(LostTaskError, match="lost its worker") as lost:
+    with pytest.raises(LostTaskError, match="workers die again and again") as lost:
         list(cluster.run(lambda n: n, [(2,)], attempts=2))
     assert lost.value.position == 0
     assert cluster.n_died == 2

@@ -200,7 +200,7 @@ def test_a_device_of_torch_gives_the_same_metrics(device, monkeypatch):
     systems, hidden = some_systems(n_users=300, n_songs=200)
     want = evaluate(systems, hidden, SMALL)
     in_torch = lambda system, plan: scoring.torch_ranker(system, scoring.place_in(plan.tie_order, 200), device)  # noqa: E731
-    monkeypatch.setattr(scoring, "_ranker", in_torch)
+    monkeypatch.setattr(scoring, "ranker_of", in_torch)
     found = evaluate(systems, hidden, SMALL)
     for a, b in zip(found.rows, want.rows, strict=True):
         for metric in METRICS:

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
@@ -30,7 +31,7 @@ from deepcuts.audio.extractors import find_extractor, recipe_settings
 from deepcuts.audio.shards import Known, Outcome, Place, Shelf, by_place, read_shard
 from deepcuts.audio.sources import Plan, plan_files
 from deepcuts.audio.spool import copy_rows
-from deepcuts.audio.workers import Job, extract_files
+from deepcuts.audio.workers import Job, Result, Spread, extract_files
 from deepcuts.errors import ArtifactError, InputError, SettingError
 from deepcuts.kernels.native import n_cores
 from deepcuts.progress import progress
@@ -105,6 +106,7 @@ def extract(
     ids: str = "stem",
     overwrite: bool = False,
     isolated: bool = False,
+    spread: Spread | None = None,
 ) -> ExtractReport:
     """Make features of every song below a folder, or of a list of files.
 
@@ -124,6 +126,8 @@ def extract(
         overwrite: replace features of another recipe. Features of the same recipe are always brought up to date.
         isolated: decode in a process of its own even with jobs=1: a file that crashes its decoder is then set aside.
             The command line does so; scripts without `if __name__ == "__main__":` cannot.
+        spread: how files are shared out; None takes processes of this machine, `jobs` of them. A cluster gives the
+            same features to the bit (`deepcuts.cluster.audio`).
     Raises:
         InputError: nothing to hear, two files for one id, or no file gave features.
         ArtifactError: `out` holds features made otherwise (and overwrite is False), or something else.
@@ -131,6 +135,7 @@ def extract(
     """
     out, extractor = Path(out), find_extractor(kind)
     _check_call(kind, settings, extractor.settings, jobs)
+    spread = spread or partial(extract_here, jobs=jobs, isolated=isolated)
     plan = plan_files(source, extractor.suffixes, table, ids)
     recipe = Features(Vocabulary([]), np.zeros((0, 1)), np.zeros(1, np.int64), kind, recipe_settings(settings))
     store.recover(out)
@@ -139,7 +144,7 @@ def extract(
     for content_hash, held in _known_of(out, old).items():
         shelf.known.setdefault(content_hash, held)
     job = Job(kind, settings, frozenset(shelf.known), shelf.folder, recipe.recipe)
-    outcomes, spent = _hear_plan(plan, job, shelf, 0 if jobs == 1 and not isolated else jobs)
+    outcomes, spent = _hear_plan(plan, job, shelf, spread)
     report = _report(plan, outcomes, spent)
     if report.n_songs == 0:
         first = report.quarantine.row(0, named=True)
@@ -149,6 +154,12 @@ def extract(
     store.write_file(out / "ignored.csv", report.ignored.write_csv())
     shutil.rmtree(shelf.folder, ignore_errors=True)
     return report
+
+
+def extract_here(paths: Sequence[Path], job: Job, *, jobs: int | None, isolated: bool) -> Iterator[tuple[int, Result]]:
+    """The `Spread` over processes of this machine; jobs and isolated as `extract` takes them."""
+    alone = jobs == 1 and not isolated
+    return extract_files(paths, job, 0 if alone else min(n_cores() if jobs is None else jobs, len(paths)))
 
 
 def _check_call(kind: str, settings: Any, wanted: type, jobs: int | None) -> None:
@@ -204,15 +215,14 @@ class _Spent:
     cpu_seconds: float = 0.0
 
 
-def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[list[Outcome], _Spent]:
+def _hear_plan(plan: Plan, job: Job, shelf: Shelf, spread: Spread) -> tuple[list[Outcome], _Spent]:
     """An outcome for each file of the plan, in its order; the frames go to the shelf."""
     paths = [one.path for one in plan.files]
-    n_jobs = min(n_cores() if jobs is None else jobs, len(paths))
     outcomes: list[Outcome] = [Outcome("")] * len(paths)
     spent = _Spent()
     with progress("extract", total=len(paths), unit="file") as bar, _flushed(shelf):
         written = monotonic()
-        for place, result in extract_files(paths, job, n_jobs):
+        for place, result in spread(paths, job):
             outcome = result.outcome
             if result.is_known:
                 outcome = shelf.known[outcome.content_hash][0]
@@ -220,7 +230,7 @@ def _hear_plan(plan: Plan, job: Job, shelf: Shelf, jobs: int | None) -> tuple[li
                 bar.skip(1)
             else:
                 if result.path is not None:
-                    shelf.take(outcome, result.path)
+                    shelf.take(outcome, result.path, result.start)
                 elif outcome.lasting and result.frames is not None:
                     shelf.add(outcome, result.frames)
                 spent.seconds_heard += outcome.seconds

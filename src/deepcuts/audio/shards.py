@@ -65,22 +65,25 @@ class Shelf:
         folder: the work folder; made when needed.
         recipe: of the features; results of others are not seen.
         most_files, most_bytes: a shard is written when it would pass either.
+        writer: a task that shares the folder with others: it sees no results, and its shards bear its name.
     """
 
-    def __init__(self, folder: Path, recipe: str, most_files: int = 64, most_bytes: int = 64 << 20) -> None:
-        self.folder, self.recipe = folder, recipe
+    def __init__(
+        self, folder: Path, recipe: str, most_files: int = 64, most_bytes: int = 64 << 20, writer: str = ""
+    ) -> None:
+        self.folder, self.recipe, self.writer = folder, recipe, writer
         self.most_files, self.most_bytes = most_files, most_bytes
         self.held: list[tuple[Outcome, np.ndarray]] = []
         self.n_bytes = 0
         self.known: Known = {}
-        self._read()
+        if not writer and self.folder.is_dir():
+            for scratch in self.folder.glob("*.partial"):
+                scratch.unlink(missing_ok=True)
+            self.read()
 
-    def _read(self) -> None:
-        if not self.folder.is_dir():
-            return
-        for scratch in self.folder.glob("*.partial"):
-            scratch.unlink(missing_ok=True)
-        for path in sorted(self.folder.glob(f"{self.recipe}-*.npz")):
+    def read(self, pattern: str = "*") -> None:
+        """Know the results in the folder; of the shards only those whose name after the recipe fits `pattern`."""
+        for path in sorted(self.folder.glob(f"{self.recipe}-{pattern}.npz")):
             try:
                 # Opened here: np.load leaves a damaged file open.
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
@@ -104,9 +107,9 @@ class Shelf:
             if path.with_suffix(".npy").is_file():
                 self.known[outcome.content_hash] = (outcome, Place(path.with_suffix(".npy"), 0))
 
-    def take(self, outcome: Outcome, path: Path) -> None:
-        """Know a result whose frames a worker has written to a file of their own."""
-        self.known[outcome.content_hash] = (outcome, Place(path, 0))
+    def take(self, outcome: Outcome, path: Path, start: int = 0) -> None:
+        """Know a result whose frames a worker has written to a file, from row `start`."""
+        self.known[outcome.content_hash] = (outcome, Place(path, start))
 
     def add(self, outcome: Outcome, frames: np.ndarray) -> None:
         """Keep a result; writes a shard when enough is held."""
@@ -123,7 +126,7 @@ class Shelf:
         """
         if not self.held:
             return
-        path = self.folder / f"{self.recipe}-{self._next_number():06d}.npz"
+        path = self.folder / f"{self.recipe}-{self.writer}{self._next_number():06d}.npz"
         scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
         index = json.dumps([asdict(outcome) for outcome, _ in self.held]).encode()
         try:
@@ -147,7 +150,7 @@ class Shelf:
         self.held, self.n_bytes = [], 0
 
     def _next_number(self) -> int:
-        numbers = [int(path.stem.rpartition("-")[2]) for path in self.folder.glob(f"{self.recipe}-*.npz")]
+        numbers = [int(path.stem.rpartition("-")[2]) for path in self.folder.glob(f"{self.recipe}-{self.writer}*.npz")]
         return max(numbers, default=-1) + 1
 
 

@@ -10,13 +10,14 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -42,13 +43,15 @@ class Result:
     Attributes:
         outcome: of the file; only its hash when the result is held already (`is_known`).
         frames: float16 [n_frames, n_channels]; None when known, or when a file holds them.
-        path: the file that holds the frames of a long sound.
+        path: a file that holds the frames: of a long sound, or a shard that a task has written.
+        start: the first of its rows there.
         cpu_seconds: it took.
     """
 
     outcome: Outcome
     frames: np.ndarray | None = None
     path: Path | None = None
+    start: int = 0
     cpu_seconds: float = 0.0
 
     @property
@@ -73,6 +76,10 @@ class Job:
     known: Set[str]
     folder: Path | None = None
     recipe: str = ""
+
+
+# (files, job) → results in the order they are ready, each with its position among the files.
+Spread: TypeAlias = Callable[[Sequence[Path], Job], Iterator[tuple[int, Result]]]
 
 
 def extract_file(path: Path, job: Job) -> Result:
@@ -100,7 +107,7 @@ def extract_file(path: Path, job: Job) -> Result:
         outcome = Outcome(content_hash, "unreadable", error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 (a decoder's own failure, whatever it is: one file must not end the run)
         outcome = Outcome(content_hash, "unreadable", f"{type(error).__name__}: {error}".replace(str(path), path.name))
-    return Result(outcome, frames, held, time.process_time() - began)
+    return Result(outcome, frames, held, cpu_seconds=time.process_time() - began)
 
 
 def _hear_new(path: Path, job: Job, content_hash: str) -> tuple[Outcome, np.ndarray | None, Path | None]:
@@ -210,7 +217,7 @@ def extract_files(paths: Sequence[Path], job: Job, jobs: int) -> Iterator[tuple[
         except BrokenProcessPool:
             log.warning("a process died while hearing %s; hearing these one by one", list(map(str, suspects.values())))
             for place, path in suspects.items():
-                yield place, _hear_alone(path, job)
+                yield place, extract_alone(path, job)
 
 
 def _pool(job: Job, jobs: int) -> ProcessPoolExecutor:
@@ -241,8 +248,12 @@ def _hear_in_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _hear_alone(path: Path, job: Job) -> Result:
-    """Hear a file in a process of its own, whose end tells what happened."""
+def extract_alone(path: Path, job: Job) -> Result:
+    """`extract_file` in a process of its own, whose end tells what happened.
+
+    Raises:
+        ResourceError: the process cannot start, or cannot write.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_hear_and_send, args=(path, job, theirs), daemon=True)
@@ -287,6 +298,12 @@ def _begin(job: Job) -> None:
     global _job
     _job = job
     begin_worker()
+    start_watch()
+
+
+@cache
+def start_watch() -> None:
+    """From now on this process ends, with exit code STALLED, when `extract_watched` computes without an end."""
     threading.Thread(target=_watch.look, daemon=True).start()
 
 
@@ -307,8 +324,13 @@ def end_with_parent() -> None:
 def _hear(path: Path) -> Result:
     if _job is None:
         raise RuntimeError("the worker was not set up")
+    return extract_watched(path, _job)
+
+
+def extract_watched(path: Path, job: Job) -> Result:
+    """`extract_file` under the eyes of `start_watch`."""
     _watch.begin()
     try:
-        return extract_file(path, _job)
+        return extract_file(path, job)
     finally:
         _watch.end()

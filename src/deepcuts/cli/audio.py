@@ -26,6 +26,8 @@ from deepcuts.cli.common import (
     say,
     settings_of,
 )
+from deepcuts.cli.on import On, cluster_on
+from deepcuts.cluster.audio import ray_spread
 from deepcuts.errors import ArtifactError, QuarantineError, SettingError
 from deepcuts.store import read_meta, refuse_to_replace
 
@@ -58,17 +60,23 @@ def feature_command(kind: str) -> Callable[..., None]:
             Path | None,
             typer.Option("--like", help="An encoder, or features: make these features with the settings of those."),
         ] = None,
+        on: On = None,
         toml: Toml = None,
         assignments: Set = None,
         as_json: Json = False,
     ) -> None:
+        if on is not None and jobs is not None:
+            raise SettingError("-j and --on: -j counts processes of this machine. Leave one out, or write --on ray=N.")
         mine, theirs = for_side_tables(FEATURES[kind].settings, assignments) if songs else (assignments, [])
         settings: Any = settings_of(FEATURES[kind].settings, toml, mine, kind)
         if like is not None:
             settings = settings_like(like, kind, settings, toml, mine)
         table = read_columns(songs, "song_id", assignments=theirs) if songs else None
-        report = extract(sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite,
-                         isolated=True)  # fmt: skip
+        with cluster_on(on) as cluster:
+            report = extract(
+                sounds, kind, settings, output, jobs=jobs, table=table, ids=ids, overwrite=overwrite, isolated=True,
+                spread=None if cluster is None else ray_spread(cluster),
+            )  # fmt: skip
         summary = {
             "songs": report.n_songs,
             "files": report.n_files,

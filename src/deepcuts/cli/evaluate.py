@@ -8,6 +8,8 @@ import typer
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
 from deepcuts.cli.common import Json, Out, Set, Toml, checkpoint_of, print_json, say, settings_of
+from deepcuts.cli.on import On, cluster_on
+from deepcuts.cluster.evaluate import ray_scorer
 from deepcuts.errors import SettingError
 from deepcuts.evaluate import EvaluateSettings, System
 from deepcuts.store import refuse_to_replace
@@ -24,6 +26,7 @@ def evaluate_systems(
         typer.Option("--system", metavar="NAME=FOLDER", help="A name, and song factors predicted from sound; repeat."),
     ],
     truth: Annotated[Path | None, typer.Option("--truth", help="Truth of a planted world: adds the ceilings.")] = None,
+    on: On = None,
     toml: Toml = None,
     assignments: Set = None,
     as_json: Json = False,
@@ -41,9 +44,13 @@ def evaluate_systems(
     predicted = {name: SongFactors.load(folder) for name, folder in folders_of(systems).items()}
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
     title = "Songs nobody has played"
-    with checkpoint_of(output) as checkpoint:
+    with checkpoint_of(output) as checkpoint, cluster_on(on) as cluster:
         ceilings = None if truth is None else ceilings_from(truth, all_plays, chosen, observed)
-        trial = run_trial(all_plays, chosen, observed, predicted, settings, ceilings=ceilings, checkpoint=checkpoint)
+        scorer = None if cluster is None else ray_scorer(cluster)
+        trial = run_trial(
+            all_plays, chosen, observed, predicted, settings,
+            ceilings=ceilings, checkpoint=checkpoint, score_chunks=scorer,
+        )  # fmt: skip
         content = write_report(
             trial.evaluation, output, audit=trial.audit, title=title, about=trial.about, details=trial.details
         )

@@ -131,9 +131,9 @@ def _solve(
     basis = als.change_of_basis(gram, regularization)
     changed = _share(cluster, als.change_fixed(fixed, basis), broadcast_bytes)
     turn = cluster.put(basis)
-    calls = [
+    calls = (
         (group, changed, turn, rows[begin:end], n_steps) for group, (begin, end) in zip(plays, places, strict=True)
-    ]
+    )
     loss = np.zeros(len(rows))
     for position, (improved, lost) in cluster.run(solve_group, calls):
         part = slice(*places[position])
@@ -206,7 +206,7 @@ def _gram(cluster: Cluster, rows: np.ndarray) -> np.ndarray:
     if len(parts) < 2 * cluster.n_workers:
         return als.gram(rows)
     total = np.zeros((len(parts), rows.shape[1], rows.shape[1]))
-    for position, product in cluster.run(gram_of_part, [(rows[begin:end],) for begin, end in parts]):
+    for position, product in cluster.run(gram_of_part, ((rows[begin:end],) for begin, end in parts)):
         total[position] = product
     return total.sum(axis=0)
 

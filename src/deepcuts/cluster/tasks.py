@@ -14,8 +14,10 @@ import secrets
 import socket
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -57,50 +59,48 @@ class Cluster:
             return self.ray.put(value)
 
     def run(
-        self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]], attempts: int = ATTEMPTS
+        self,
+        work: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        attempts: int = ATTEMPTS,
+        again: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Call `work` with each of `calls`, in tasks; yields (position, result) in the order they are ready.
 
-        Only some calls are handed out ahead, so results that nobody has taken yet do not fill the memory.
+        Only some calls are handed out ahead, so neither their arguments nor their results fill the memory.
 
         Args:
-            work: a function of a module, called in another process; read-only arrays reach it without a copy.
+            work: a function of a module, called in another process; arrays reach it without a copy, read-only.
             calls: the arguments of each call; those that are references of `put` are replaced by their values.
             attempts: how often a call may lose its worker before that is an error.
+            again: the arguments for the next attempt of a call that lost its worker, from those of the last; None
+                keeps them.
         Raises:
             LostTaskError: a call has lost its worker `attempts` times.
             ResourceError: the cluster is gone, or its memory is full.
             Whatever `work` raises.
         """
-        waiting = list(range(len(calls)))[::-1]
-        running: dict[Any, int] = {}
-        failed = [0] * len(calls)
+        coming = (_Call(position, arguments) for position, arguments in enumerate(calls))
+        running: dict[Any, _Call] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < TASKS_AHEAD * self.n_workers:
-                    position = waiting.pop()
-                    running[self._submit(work, calls[position])] = position
-                with explained(self.ray):
-                    ready, _ = self.ray.wait(list(running), num_returns=1)
-                for reference in ready:
-                    position = running.pop(reference)
-                    try:
-                        with explained(self.ray):
-                            result = self.ray.get(reference)
-                    except LostTaskError as error:
-                        failed[position] += 1
-                        if failed[position] >= attempts:
-                            error.position = position
-                            raise
-                        log.warning("a worker died (%s); its task is run again", error.what)
-                        waiting.append(position)
-                        continue
-                    yield position, result
+            while True:
+                for call in islice(coming, TASKS_AHEAD * self.n_workers - len(running)):
+                    running[self._submit(work, call.arguments)] = call
+                if not running:
+                    return
+                reference = self._wait(running)
+                call = running.pop(reference)
+                try:
+                    result = self._result(reference)
+                except LostTaskError as error:
+                    running[self._submit(work, call.after(error, attempts, again))] = call
+                else:
+                    yield call.position, result
         finally:
             for reference in running:
                 self.ray.cancel(reference)
 
-    def run_in_order(self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    def run_in_order(self, work: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         """The results of `run` in the order of `calls`."""
         early: dict[int, Any] = {}
         due = 0
@@ -110,6 +110,14 @@ class Cluster:
                 yield early.pop(due)
                 due += 1
 
+    def _wait(self, running: Iterable[Any]) -> Any:
+        with explained(self.ray):
+            return self.ray.wait(list(running), num_returns=1)[0][0]
+
+    def _result(self, reference: Any) -> Any:
+        with explained(self.ray):
+            return self.ray.get(reference)
+
     def _submit(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         if work not in self._remote:
             # Ray's own retries are silent: `run` has its own.
@@ -117,8 +125,29 @@ class Cluster:
         return self._remote[work].remote(*arguments)
 
 
+@dataclass
+class _Call:
+    """A call, and how often it has lost its worker."""
+
+    position: int
+    arguments: tuple[Any, ...]
+    n_lost: int = 0
+
+    def after(
+        self, error: "LostTaskError", attempts: int, again: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None
+    ) -> tuple[Any, ...]:
+        """The arguments once more, unless it has been lost too often."""
+        self.n_lost += 1
+        if self.n_lost >= attempts:
+            error.position = self.position
+            raise error
+        log.warning("a worker died (%s); its task is run again", error.what)
+        self.arguments = self.arguments if again is None else again(self.arguments)
+        return self.arguments
+
+
 class LostTaskError(ResourceError):
-    """A task whose worker died, again and again.
+    """A task whose worker died.
 
     Attributes:
         what: how Ray calls it.
@@ -129,8 +158,8 @@ class LostTaskError(ResourceError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"a task has lost its worker {ATTEMPTS} times ({what}). Is the memory of a worker enough? "
-            "Run the same command again to resume, with fewer workers a node."
+            f"workers die again and again at the same task ({what}). Is the memory of a node enough for its workers? "
+            "Run the same command again to resume, with fewer of them."
         )
         self.what = what
 

@@ -10,7 +10,7 @@ The users that intervals rest on come first: resampling is cheaper for many user
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ from deepcuts.evaluate.systems import WITH_INTERVALS, EvaluateSettings, Evaluati
 from deepcuts.kernels.native import default_threads, one_blas_thread
 from deepcuts.kernels.places import count_places, places_by_sorting
 from deepcuts.kernels.product import DistinctRows
-from deepcuts.progress import Bar, progress
+from deepcuts.progress import progress
 from deepcuts.store import refuse_to_replace
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -49,6 +49,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 FirstScores: TypeAlias = Callable[[int], np.ndarray]
 # (user vectors [n, d], what they played [n, n_songs]) → their places, and their scores on demand.
 Ranker: TypeAlias = Callable[[np.ndarray, sparse.csr_array], tuple[Places, FirstScores]]
+# (system, plan, first user of each chunk) → the partial result of each chunk, in their order.
+ScoreChunks: TypeAlias = Callable[[System, "Plan", Sequence[int]], Iterator[PartialResult]]
 
 
 def evaluate(
@@ -57,6 +59,7 @@ def evaluate(
     settings: EvaluateSettings | None = None,
     *,
     checkpoint: Path | str | None = None,
+    score_chunks: ScoreChunks | None = None,
 ) -> Evaluation:
     """Rank all test songs for every user with every system, and score the ranks against the hidden plays.
 
@@ -65,6 +68,8 @@ def evaluate(
         relevant: [n_users, n_test_songs], CSR or boolean: which test songs each user played.
         checkpoint: a folder written every half minute. A run that finds its own there goes on from it and ends with
             the same numbers, to the bit; one of other systems, plays or settings is passed over.
+        score_chunks: where chunks of users are scored: None takes the threads of this machine; a cluster gives the
+            same numbers to the bit (`deepcuts.cluster.evaluate`).
     Raises:
         InputError: shapes differ, a score is not finite, two systems share a name, or nobody played a test song.
         SettingError: the device is not there.
@@ -78,8 +83,10 @@ def evaluate(
     users = np.flatnonzero(played)
     if not len(users):
         raise InputError("evaluate: no user played any test song, so there is nothing to score. Check the split.")
-    plan = _Plan.draw(users, hidden, settings)
-    partial_results = _score_all(systems, plan, None if checkpoint is None else Path(checkpoint))
+    plan = Plan.draw(users, hidden, settings)
+    partial_results = _score_all(
+        systems, plan, None if checkpoint is None else Path(checkpoint), score_chunks or score_in_threads
+    )
     return Evaluation(
         rows=[_row(system, partial, plan) for system, partial in zip(systems, partial_results, strict=True)],
         settings=settings,
@@ -106,25 +113,36 @@ def _check_systems(systems: Sequence[System], hidden: sparse.csr_array) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Whom to score in which order, and the replicates: the same for all systems."""
+class Plan:
+    """Whom to score in which order, and the replicates: the same for all systems.
+
+    Attributes:
+        settings: of the evaluation.
+        order: positions among the counted users, those resampled first [n_users].
+        users: their positions among all users, in this order [n_users].
+        hidden: [n_users, n_songs], in this order.
+        user_counts: [n_resampled, n_bootstrap].
+        song_counts: [n_songs, n_bootstrap].
+        tie_order: of songs of equal score [n_songs].
+    """
 
     settings: EvaluateSettings
-    order: np.ndarray  # [n_users], positions among the counted users: those resampled first
-    users: np.ndarray  # [n_users], their positions among all users, in this order
-    hidden: sparse.csr_array  # [n_users, n_songs], in this order
-    user_counts: np.ndarray  # [n_resampled, n_bootstrap]
-    song_counts: np.ndarray  # [n_songs, n_bootstrap]
+    order: np.ndarray
+    users: np.ndarray
+    hidden: sparse.csr_array
+    user_counts: np.ndarray
+    song_counts: np.ndarray
     tie_order: np.ndarray
 
     @staticmethod
-    def draw(users: np.ndarray, hidden: sparse.csr_array, settings: EvaluateSettings) -> "_Plan":
+    def draw(users: np.ndarray, hidden: sparse.csr_array, settings: EvaluateSettings) -> "Plan":
+        """The plan for `users`, positions of those who played a test song; all chance is drawn here."""
         rng = np.random.default_rng(settings.seed)
         n_chosen = min(len(users), settings.bootstrap_users)
         chosen = np.zeros(len(users), dtype=bool)
         chosen[rng.choice(len(users), size=n_chosen, replace=False)] = True
         order = np.argsort(~chosen, kind="stable")
-        return _Plan(
+        return Plan(
             settings=settings,
             order=order,
             users=users[order],
@@ -135,7 +153,9 @@ class _Plan:
         )
 
 
-def _score_all(systems: Sequence[System], plan: _Plan, checkpoint: Path | None) -> list[PartialResult]:
+def _score_all(
+    systems: Sequence[System], plan: Plan, checkpoint: Path | None, score_chunks: ScoreChunks
+) -> list[PartialResult]:
     """One partial result for each system, from where the checkpoint stands."""
     partial_results, keep = _begin(systems, plan, checkpoint)
     n_users = len(plan.users)
@@ -144,12 +164,17 @@ def _score_all(systems: Sequence[System], plan: _Plan, checkpoint: Path | None) 
         for place, system in enumerate(systems):
             if place == len(partial_results):
                 partial_results.append(PartialResult.empty(n_users, plan.hidden.shape[1], plan.settings.n_bootstrap))
-            _finish(partial_results[place], system, plan, bar, keep)
+            partial = partial_results[place]
+            firsts = range(partial.n_done, n_users, plan.settings.chunk)
+            for part in score_chunks(system, plan, firsts):
+                partial.add(part)
+                bar.advance(part.n_done, note=system.name)
+                keep()
     return partial_results
 
 
 def _begin(
-    systems: Sequence[System], plan: _Plan, checkpoint: Path | None
+    systems: Sequence[System], plan: Plan, checkpoint: Path | None
 ) -> tuple[list[PartialResult], Callable[[], None]]:
     """The partial results of an earlier run, and what to call after every chunk to keep them."""
     if checkpoint is None:
@@ -168,22 +193,26 @@ def _begin(
     return partial_results, keep
 
 
-def _finish(partial: PartialResult, system: System, plan: _Plan, bar: Bar, keep: Callable[[], None]) -> None:
-    """Score the users of one system that were not yet scored."""
-    firsts = range(partial.n_done, len(plan.users), plan.settings.chunk)
-    rank = _ranker(system, plan)
+def score_in_threads(system: System, plan: Plan, firsts: Sequence[int]) -> Iterator[PartialResult]:
+    """Score chunks of users on the cores of this machine.
+
+    Args:
+        system: to score.
+        plan: of the evaluation.
+        firsts: the first user of each chunk, among those of the plan.
+    Returns:
+        the partial result of each chunk, in their order.
+    """
+    rank = ranker_of(system, plan)
     with ThreadPoolExecutor(min(default_threads(), max(len(firsts), 1))) as pool:
         try:
-            for part in pool.map(lambda first: _score_chunk(first, system, plan, rank), firsts):
-                partial.add(part)
-                bar.advance(part.n_done, note=system.name)
-                keep()
+            yield from pool.map(lambda first: score_chunk(first, system, plan, rank), firsts)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _score_chunk(first: int, system: System, plan: _Plan, rank: Ranker) -> PartialResult:
+def score_chunk(first: int, system: System, plan: Plan, rank: Ranker) -> PartialResult:
     """The partial result of one chunk of users alone."""
     settings, block = plan.settings, slice(first, first + plan.settings.chunk)
     wanted = plan.hidden[block]
@@ -198,7 +227,8 @@ def _score_chunk(first: int, system: System, plan: _Plan, rank: Ranker) -> Parti
     return PartialResult(values, sums, _beaten_by_song(places), tied, wanted.shape[0])
 
 
-def _ranker(system: System, plan: _Plan) -> Ranker:
+def ranker_of(system: System, plan: Plan) -> Ranker:
+    """How the songs of a system are ranked, on the device of the settings."""
     place = place_in(plan.tie_order, plan.hidden.shape[1])
     if system.user_vectors.shape[1] == 1 and (system.user_vectors == system.user_vectors[0]).all():
         return shared_ranker(system, place)
@@ -209,7 +239,8 @@ def _ranker(system: System, plan: _Plan) -> Ranker:
 
 def shared_ranker(system: System, place: np.ndarray) -> Ranker:
     """Rank once for users who are all alike, as in popularity, and look every user's songs up."""
-    line = system.song_vectors[:, 0] * system.user_vectors[0]
+    with np.errstate(over="ignore", invalid="ignore"):  # such scores are refused below
+        line = system.song_vectors[:, 0] * system.user_vectors[0]
     check_finite(f"scores of {system.name!r}", line)
     found = places_by_sorting(line, np.arange(len(line)), place)
 
@@ -265,7 +296,7 @@ def _beaten_by_song(places: Places) -> np.ndarray:
     return np.stack([np.bincount(song, w, minlength=places.n_songs) for w in (share[good], np.ones(len(song)))])
 
 
-def _sum_draws(scores: np.ndarray, hidden: sparse.csr_array, counts: np.ndarray, plan: _Plan) -> np.ndarray:
+def _sum_draws(scores: np.ndarray, hidden: sparse.csr_array, counts: np.ndarray, plan: Plan) -> np.ndarray:
     """(map, auc) x (sum of values, sum of user counts) x replicates; users without a value drop out of a replicate."""
     sums = []
     for metric in resampled_metrics(scores, hidden, plan.song_counts, plan.settings.at, plan.tie_order):
@@ -274,7 +305,7 @@ def _sum_draws(scores: np.ndarray, hidden: sparse.csr_array, counts: np.ndarray,
     return np.array(sums)
 
 
-def _row(system: System, partial: PartialResult, plan: _Plan) -> Row:
+def _row(system: System, partial: PartialResult, plan: Plan) -> Row:
     values = np.empty_like(partial.values)
     values[:, plan.order] = partial.values
     identity = (system.name, system.kind, system.cheating, system.note, system.protocol)

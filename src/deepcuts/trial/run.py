@@ -7,6 +7,7 @@ from typing import Any
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
 from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, System, audit, evaluate, relevant_plays
+from deepcuts.evaluate.scoring import ScoreChunks
 from deepcuts.trial.details import details_of
 from deepcuts.trial.rows import ranked_songs, with_controls
 
@@ -37,6 +38,7 @@ def run_trial(
     *,
     ceilings: Callable[[Vocabulary], list[System]] | None = None,
     checkpoint: Path | None = None,
+    score_chunks: ScoreChunks | None = None,
 ) -> Trial:
     """Rank the hidden songs for every user with every system, beside controls and ceilings.
 
@@ -47,6 +49,7 @@ def run_trial(
         predicted: song factors from sound, by the name of their system.
         ceilings: rows that only the truth of a planted world can know; see `trial.ceilings`.
         checkpoint: a folder to resume from.
+        score_chunks: where users are scored, as in `evaluate`.
     Raises:
         LeakageError: a play of a test song reached something that was learned.
         InputError: predictions of another factorisation, or nothing to rank.
@@ -57,6 +60,6 @@ def run_trial(
     systems, songs = with_controls(plays, split, observed, predicted, ceilings=ceilings, seed=settings.seed)
     proof = audit(split, plays, [observed], predicted, systems, test_songs=songs)
     hidden = relevant_plays(plays, observed.users.users, songs)
-    evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint)
+    evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint, score_chunks=score_chunks)
     about = {"split": dict(split.settings), "factors": dict(observed.settings)}
     return Trial(evaluation, proof, about, details_of(evaluation, systems, plays, split, songs))
