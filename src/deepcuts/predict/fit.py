@@ -135,8 +135,9 @@ def measured(encoder: Encoder, training_set: TrainingSet) -> Encoder:
         return encoder
     provenance = encoder.provenance
     observed = provenance.target_mean + provenance.target_scale * training_set.validation.targets.astype(np.float64)
-    line = calibrate(encoder.predict(training_set.features, training_set.validation.songs), observed)
-    return replace(encoder, provenance=replace(provenance, error=line))
+    predicted = encoder.predict(training_set.features, training_set.validation.songs)
+    error = calibrate(predicted, observed, provenance.target_mean)
+    return replace(encoder, provenance=replace(provenance, error=error))
 
 
 def learns_from_all(settings: EncoderSettings) -> EncoderSettings:
@@ -203,7 +204,7 @@ def predict_songs(
     places = features.songs.positions(wanted.ids, where="features")
     predicted = encoder.predict(features, places)
     provenance = encoder.provenance
-    errors = None if provenance.error is None else expected_errors(provenance.error, predicted)
+    errors = None if provenance.error is None else expected_errors(provenance.error, predicted, provenance.target_mean)
     if unit_norm:
         lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
         predicted /= np.where(lengths > 0, lengths, 1)
