@@ -28,7 +28,7 @@ from deepcuts.cluster.tasks import Cluster
 from deepcuts.config import require
 from deepcuts.factors.engine import Engine, MakeEngine, Solve
 from deepcuts.kernels import als, exact
-from deepcuts.kernels.native import one_blas_thread
+from deepcuts.kernels.crew import one_blas_thread
 
 GROUPS_A_WORKER = 8  # so that workers finish together
 PLAYS_A_GROUP = 1 << 24  # at most, unless one block has more: 128 MB
