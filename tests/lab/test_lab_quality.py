@@ -47,6 +47,20 @@ def test_rows_of_the_planted_world_stay_in_the_json(tmp_path: Path) -> None:
     assert [one["system"] for one in written["artists"]] == ["heard_fame", "best"]
 
 
+def test_calibration_and_blend_are_shown(tmp_path: Path) -> None:
+    number = {"auc": {"mean": 0.7, "low": 0.6, "high": 0.8}, "map": {"mean": 0.08, "low": 0.07, "high": 0.09}}
+    gap = {"difference": 0.01, "low": -0.002, "high": 0.02, "p": 0.1}
+    text = quality.blend_text([{"k": 5, "n_songs": 1200, "audio": number, "plays": number, "blend": number,
+                                "gaps": {"audio": {"auc": gap, "map": gap}}}])  # fmt: skip
+    assert text.splitlines()[-1].startswith(
+        "| 5 | 1,200 | 0.700 | 0.700 | 0.700 | +0.0100 (-0.0020 to +0.0200) | 0.0800"
+    )
+    text = quality.calibration_text([{"songs": "all songs", "n_songs": 30, "rank_correlation": 0.412,
+                                      "deciles": [{"n": 15, "expected": 0.02, "actual": 0.0151}] * 2}])  # fmt: skip
+    assert "all songs (30 songs): rank correlation 0.41." in text
+    assert "| actual | 15.1 | 15.1 |" in text
+
+
 def test_without_numbers_there_is_no_page(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no artists\.json"):
         quality.write(tmp_path, tmp_path / "quality.md")

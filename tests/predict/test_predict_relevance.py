@@ -92,16 +92,28 @@ def test_a_direction_that_cannot_be_heard_is_answered_by_its_mean() -> None:
     np.testing.assert_allclose(predicted.vectors[:, 1], 5, atol=0.4)
 
 
-def test_the_line_of_errors_is_found_and_never_falls_to_zero() -> None:
-    rng = np.random.default_rng(3)
-    predicted = rng.normal(size=(4000, 2))
-    scale = np.sqrt(0.2 + 0.5 * (predicted**2).sum(axis=1))
-    observed = predicted + scale[:, None] * rng.normal(size=(4000, 2))
-    line = calibrate(predicted, observed)
-    assert line is not None
-    np.testing.assert_allclose(line, [0.2, 0.5], atol=0.08)
-    assert calibrate(predicted[:5], observed[:5]) is None
-    assert expected_errors(np.array([1.0, -9.0]), predicted).min() > 0
+def test_how_errors_depend_on_the_prediction_is_found_and_they_never_fall_to_zero() -> None:
+    """The mean target points along the first factor, three long: only its direction counts."""
+    rng, mean = np.random.default_rng(3), np.array([3.0, 0.0])
+    predicted = rng.normal(size=(8000, 2))
+    scale = np.sqrt(1.2 + 0.5 * (predicted**2).sum(axis=1) + 0.4 * predicted[:, 0])
+    observed = predicted + scale[:, None] * rng.normal(size=(8000, 2))
+    found = calibrate(predicted, observed, mean)
+    assert found is not None
+    np.testing.assert_allclose(found, [1.2, 0.5, 0.4], atol=0.1)
+    expected = expected_errors(np.array([1.2, 0.5, 0.4]), predicted, mean)
+    np.testing.assert_allclose(expected, scale**2)
+    assert calibrate(predicted[:5], observed[:5], mean) is None
+    assert expected_errors(np.array([1.0, -9.0, 0.0]), predicted, mean).min() > 0
+
+
+def test_without_a_mean_direction_and_from_older_encoders_length_alone_tells() -> None:
+    predicted = np.random.default_rng(4).normal(size=(50, 2))
+    found = calibrate(predicted, predicted + 1, np.zeros(2))
+    assert found is not None
+    np.testing.assert_allclose(found, [1, 0, 0], atol=1e-9)  # every song errs alike
+    old = expected_errors(np.array([2.0, 0.5]), predicted, np.ones(2))
+    np.testing.assert_allclose(old, 2 + 0.5 * (predicted**2).sum(axis=1))
 
 
 def test_predictions_of_new_songs_know_how_sure_they_are(tmp_path) -> None:

@@ -4,7 +4,11 @@ paper        the paper's network: one CNN, raw targets, squared error
 cnn          one CNN of unit targets (the demonstration's)
 small        ridge regression on timbre and lagged covariances
 best         the same with relevance learned in rounds (preset "best")
+best_taste, best_stacked   tastes in the space that `best` hears, alone and beside the factorisation's users
 direct_ears  one CNN that learns the true latents themselves: what better targets could give
+
+Beside the rows stand what of each true latent is heard, how well expected errors foretell actual ones, and the blend
+of sound and plays at several numbers of plays.
 """
 
 import logging
@@ -16,13 +20,21 @@ from typing import Any
 import numpy as np
 
 from deepcuts.artifacts import CLEAN, VALIDATION, Factors, Features, Lineage, Plays, SongFactors, Split, Vocabulary
+from deepcuts.chain.build import on_scale
 from deepcuts.config import make_settings, require
 from deepcuts.evaluate import EvaluateSettings, System, audit, evaluate, relevant_plays
 from deepcuts.evaluate.report import report_content
+from deepcuts.lab.cache import kept, part
+from deepcuts.lab.calibration import calibration
 from deepcuts.predict import PRESETS, CnnSettings, LinearSettings, fit_encoder, load_encoder, predict_songs
+from deepcuts.predict.crossfit import cross_fitted
 from deepcuts.progress import progress
+from deepcuts.recommend import prior_precision
+from deepcuts.trial.blending import blend_table
 from deepcuts.trial.ceilings import ceilings_of
-from deepcuts.trial.rows import with_controls
+from deepcuts.trial.details import details_of
+from deepcuts.trial.heard_tastes import heard_tastes
+from deepcuts.trial.rows import fold_in, with_controls
 from deepcuts.worlds import Truth, load_truth
 
 log = logging.getLogger(__name__)
@@ -74,27 +86,38 @@ def run(demo: Path, settings_file: Path, bench: PlantedBench) -> dict[str, Any]:
     cnn = replace(make_settings(CnnSettings, toml=settings_file, table="cnn"), n_epochs=bench.epochs)
     seconds: dict[str, float] = {}
     predicted = _predictions(world, cnn, bench, seconds)
-    ears = _direct_ears(world, cnn, seconds)
-    ceilings = ceilings_of(demo / "world/truth", world.plays, world.split, world.observed)
-    table, songs = with_controls(
-        world.plays, world.split, world.observed, predicted, ceilings=ceilings, seed=bench.seed
-    )
-    note = "The CNN taught by the true latents, and their own map to factors."
-    users = world.observed.users.vectors
-    direct = System("direct_ears", users, ears[0].rows(songs.ids), "ceiling", note=note, lineage=Lineage())
-    proof = audit(world.split, world.plays, [world.observed], predicted, table, test_songs=songs)
-    hidden = relevant_plays(world.plays, world.observed.users.users, songs)
-    evaluation = evaluate([*table, direct], hidden, EvaluateSettings(seed=bench.seed))
-    about = {"bench": asdict(bench), "cnn": asdict(cnn), "split": dict(world.split.settings)}
-    title = "The planted world of `make demo`: what lifts ears, one change at a time"
-    pairs = [("best", name) for name in ("paper", "cnn", "small", "shuffled")]
-    content = report_content(evaluation, audit=proof, comparisons=pairs, title=title, about=about)
+    learned = _cross_fitted(world, bench)
+    to_factors, ears = _direct_ears(world, cnn, seconds)
+    content, songs = _scored(world, predicted, learned, to_factors, bench)
+    content["about"] |= {"bench": asdict(bench), "cnn": asdict(cnn)}
     for row in content["rows"]:
         row["cpu_seconds"] = round(seconds[row["system"]], 1) if row["system"] in seconds else None
-    heard = {name: one.rows(songs.ids) for name, one in predicted.items()} | {"direct_ears": ears[1].rows(songs.ids)}
     latents = world.truth.audible[world.plays.songs.positions(songs.ids)]
-    content["hearing"] = {name: hearing(rows, latents) for name, rows in heard.items()}
-    return content
+    heard = {**predicted, "direct_ears": ears}
+    content["hearing"] = {name: hearing(one.rows(songs.ids), latents) for name, one in heard.items()}
+    best = predicted["best"].take(predicted["best"].songs.positions(songs.ids))
+    return {**content, **_sureness(world, learned, best, bench)}
+
+
+def _scored(
+    world: _World, predicted: dict[str, SongFactors], learned: SongFactors, ears: SongFactors, bench: PlantedBench
+) -> tuple[dict[str, Any], Vocabulary]:
+    """The report of all rows, and the test songs."""
+    plays, split, observed = world.plays, world.split, world.observed
+    ceilings = ceilings_of(world.work.parent / "world/truth", plays, split, observed)
+    table, songs = with_controls(plays, split, observed, predicted, ceilings=ceilings, seed=bench.seed)
+    table += heard_tastes(split.learning_plays(plays), observed, learned, predicted["best"], songs, "best")
+    proof = audit(split, plays, [observed], predicted, table, test_songs=songs)
+    note = "The CNN taught by the true latents, and their own map to factors."
+    table.append(System("direct_ears", observed.users.vectors, ears.rows(songs.ids), "ceiling", note=note,
+                        lineage=Lineage()))  # fmt: skip
+    hidden = relevant_plays(plays, observed.users.users, songs)
+    evaluation = evaluate(table, hidden, EvaluateSettings(seed=bench.seed))
+    title = "The planted world of `make demo`: what lifts ears, one change at a time"
+    pairs = [("best", name) for name in ("paper", "cnn", "small", "shuffled")] + [("best_stacked", "best")]
+    details = details_of(evaluation, table, plays, split, songs)
+    return report_content(evaluation, audit=proof, comparisons=pairs, title=title, details=details,
+                          about={"split": dict(split.settings)}), songs  # fmt: skip
 
 
 def _predictions(
@@ -134,6 +157,34 @@ def _kept(
     if spent.exists():  # not where the encoder was put there by hand, such as the demonstration's own
         seconds[name] = float(spent.read_text())
     return predict_songs(load_encoder(folder), features)
+
+
+def _cross_fitted(world: _World, bench: PlantedBench) -> SongFactors:
+    """Predictions of the learning songs by `best`, each from encoders that did not learn from its artist."""
+    learn = world.observed.without_songs(world.split.test_songs)
+    groups = world.split.groups[world.split.songs.positions(learn.songs.songs.ids)]
+    name, settings = PRESETS["best"]
+    settings = replace(settings, seed=bench.seed)
+    path = part(world.work, "best-cross-fitted", learn.fingerprint, world.mel.fingerprint, settings)
+    return kept(path, SongFactors.load, lambda: cross_fitted(name, world.mel, learn, settings, groups=groups))
+
+
+def _sureness(world: _World, learned: SongFactors, best: SongFactors, bench: PlantedBench) -> dict[str, Any]:
+    """Expected against actual errors of `best` on the test songs, and its blend with plays."""
+    observed = world.observed
+    hidden = world.plays.counts_of(observed.users.users, best.songs)
+    listeners = np.bincount(hidden.indices, minlength=len(best))
+    behind = observed.songs.n_listeners
+    places = observed.songs.songs.positions(learned.songs.ids)
+    known = (learned, observed.songs.vectors[places], np.ones(len(learned)) if behind is None else behind[places])
+    scaled = on_scale(learned, observed.songs)
+    errors = scaled.vectors - observed.songs.vectors[places]
+    precision = prior_precision(errors, float(observed.settings["regularization"]))
+    sound = replace(best, vectors=best.vectors * np.float32(scaled.settings["scale"]))
+    return {
+        "calibration": calibration(best, fold_in(observed, hidden).song_vectors, listeners, known),
+        "blend": blend_table(world.plays, observed, sound, precision, EvaluateSettings(seed=bench.seed)),
+    }
 
 
 def _direct_ears(world: _World, cnn: CnnSettings, seconds: dict[str, float]) -> tuple[SongFactors, SongFactors]:

@@ -12,9 +12,20 @@ from deepcuts.store import write_file
 ARTISTS, PLANTED, QUALITY = "artists.json", "planted.json", "quality.json"
 PLANTED_ABOUT = (
     "One split by artist, one training seed. `paper` is one CNN of raw targets, `cnn` one of unit targets; `small` is "
-    "ridge regression on timbre and lagged covariances, `best` adds relevance learned in rounds; `direct_ears` is the "
+    "ridge regression on timbre and lagged covariances, `best` adds relevance learned in rounds; `best_taste` replaces "
+    "the users by tastes in the space that `best` hears, `best_stacked` puts these beside them; `direct_ears` is the "
     "CNN taught by the true latents themselves. Beware: the design of `best` was chosen while looking at test songs "
     "of this very world (docs/log.md), so another world is its clean check."
+)
+CALIBRATION_ABOUT = (
+    "Squared error of a factor, in thousandths, by decile of what was expected. The actual error is measured against "
+    "factors from the hidden plays, which are noisy where a song has few listeners; no sound foretells how many it "
+    "will have. The third table adds that noise, learned from other songs. Expected errors lie above actual ones: "
+    "they were measured against factors learned together with the users, which hold more of their own noise."
+)
+BLEND_ABOUT = (
+    "Half of the users give k plays of every song, the other half must find it. `audio` looks at no play, `plays` at "
+    "these alone. Tables of different k hold different songs: only those with enough listeners."
 )
 HEAD = """# Quality: what lifts recommendations of songs nobody has played
 
@@ -55,7 +66,38 @@ def page_text(artists: Mapping[str, Any], planted: Mapping[str, Any] | None = No
 def planted_text(content: Mapping[str, Any]) -> str:
     """The planted ladder: rows, comparisons, and what of each true latent is heard."""
     head = f"## {content['title']}\n\n{PLANTED_ABOUT}\n\n{how(content)}\n"
-    return f"{head}{ladder(content['rows'])}\n{comparisons_text(content)}\n{hearing_text(content['hearing'])}"
+    parts = [f"{head}{ladder(content['rows'])}", comparisons_text(content), hearing_text(content["hearing"])]
+    parts += [calibration_text(content["calibration"])] if "calibration" in content else []
+    parts += [blend_text(content["blend"])] if "blend" in content else []
+    return "\n".join(parts)
+
+
+def calibration_text(tables: Sequence[Mapping[str, Any]]) -> str:
+    """Expected against actual errors by decile, and the rank correlation over single songs."""
+    lines = ["### How sure: expected against actual errors of `best`", "", CALIBRATION_ABOUT, ""]
+    for one in tables:
+        n = len(one["deciles"])
+        lines += [f"{one['songs']} ({one['n_songs']:,} songs): rank correlation {one['rank_correlation']:.2f}.", ""]
+        lines += ["| decile | " + " | ".join(str(at + 1) for at in range(n)) + " |", "|---" * (n + 1) + "|"]
+        lines += [f"| {name} | " + " | ".join(f"{decile[name] * 1000:.1f}" for decile in one["deciles"]) + " |"
+                  for name in ("expected", "actual")]  # fmt: skip
+        lines.append("")
+    return "\n".join(lines)
+
+
+def blend_text(tables: Sequence[Mapping[str, Any]]) -> str:
+    """The blend and both its parents at several numbers of plays."""
+    lines = ["### Sound and plays together: the blend at k plays", "", BLEND_ABOUT, "",
+             "| k | songs | AUC: audio | plays | blend | blend − audio | mAP: audio | plays | blend | blend − audio |",
+             "|---" * 10 + "|"]  # fmt: skip
+    for one in tables:
+        cells = [str(one["k"]), f"{one['n_songs']:,}"]
+        for metric, digits in (("auc", 3), ("map", 4)):
+            gap = one["gaps"]["audio"][metric]
+            cells += [f"{one[name][metric]['mean']:.{digits}f}" for name in ("audio", "plays", "blend")]
+            cells.append(f"{gap['difference']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f})")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def hearing_text(heard: Mapping[str, Sequence[float]]) -> str:

@@ -32,8 +32,8 @@ class Provenance:
         target_mean: [n_factors] float64, mean target of the training songs.
         target_scale: one number for all factors, so that the squared error keeps the paper's proportions (eq. 4).
         lineage: the factor space it predicts into, and every song whose plays or sound shaped it.
-        error: (a, b), measured on songs not learned from: a prediction y' is expected to err by a + b |y'|², squared
-            and a factor; None where no songs could tell. See `uncertainty.calibrate`.
+        error: (a, b, c), measured on songs not learned from: what a prediction is expected to err by, squared and a
+            factor; None where no songs could tell. See `uncertainty.calibrate`.
     """
 
     name: str

@@ -38,12 +38,14 @@ class EncoderKind:
         fit: (training_set, settings, checkpoint folder or None) → encoder.
         build: (provenance, learned arrays) → the same encoder again.
         losses: keys of LOSSES that it can make small.
+        ends_with_all: the validation songs only choose at first; in the end they are learned from too.
     """
 
     settings: type[EncoderSettings]
     fit: Callable[[TrainingSet, Any, Path | None], Encoder]
     build: Callable[[Provenance, dict[str, np.ndarray]], Encoder]
     losses: tuple[str, ...] = ("mse",)
+    ends_with_all: bool = False
 
 
 def _fit_cnn(training_set: TrainingSet, settings: CnnSettings, checkpoint: Path | None) -> Encoder:
@@ -82,7 +84,10 @@ ENCODERS: dict[str, EncoderKind] = {
         StackSettings, lambda training_set, settings, _: fit_stack(training_set, settings), build_stack
     ),
     "relevance": EncoderKind(
-        RelevanceSettings, lambda training_set, settings, _: fit_relevance(training_set, settings), build_relevance
+        RelevanceSettings,
+        lambda training_set, settings, _: fit_relevance(training_set, settings),
+        build_relevance,
+        ends_with_all=True,
     ),
     "cnn": EncoderKind(CnnSettings, _fit_cnn, _build_cnn, LOSS_NAMES),
 }
@@ -135,8 +140,9 @@ def measured(encoder: Encoder, training_set: TrainingSet) -> Encoder:
         return encoder
     provenance = encoder.provenance
     observed = provenance.target_mean + provenance.target_scale * training_set.validation.targets.astype(np.float64)
-    line = calibrate(encoder.predict(training_set.features, training_set.validation.songs), observed)
-    return replace(encoder, provenance=replace(provenance, error=line))
+    predicted = encoder.predict(training_set.features, training_set.validation.songs)
+    error = calibrate(predicted, observed, provenance.target_mean)
+    return replace(encoder, provenance=replace(provenance, error=error))
 
 
 def learns_from_all(settings: EncoderSettings) -> EncoderSettings:
@@ -203,7 +209,7 @@ def predict_songs(
     places = features.songs.positions(wanted.ids, where="features")
     predicted = encoder.predict(features, places)
     provenance = encoder.provenance
-    errors = None if provenance.error is None else expected_errors(provenance.error, predicted)
+    errors = None if provenance.error is None else expected_errors(provenance.error, predicted, provenance.target_mean)
     if unit_norm:
         lengths = np.linalg.norm(predicted, axis=1, keepdims=True)
         predicted /= np.where(lengths > 0, lengths, 1)

@@ -136,12 +136,9 @@ def fit_relevance(training_set: TrainingSet, settings: RelevanceSettings) -> Rel
     logger.info("%d rounds of relevance, ridges × %g: squared error %.4f on songs held out (%.4f = the mean)",
                 n_rounds, stiffness, loss, of_mean)  # fmt: skip
     warn_if_no_better(loss, of_mean)
-    scale = training_set.provenance.target_scale
-    line = calibrate(
-        training_set.provenance.target_mean + scale * answers,
-        training_set.provenance.target_mean + scale * unseen.targets,
-    )
-    provenance = replace(training_set.provenance, error=line)
+    mean, scale = training_set.provenance.target_mean, training_set.provenance.target_scale
+    error = calibrate(mean + scale * answers, mean + scale * unseen.targets, mean)
+    provenance = replace(training_set.provenance, error=error)
     return primal(list(rounds(blocks, everything, n_rounds, stiffness))[-1], provenance, settings)
 
 
