@@ -10,7 +10,7 @@ so one product with the factors themselves answers, and beside them only a lengt
 import numpy as np
 
 from deepcuts.checks import check_finite, check_shape
-from deepcuts.kernels.native import each, one_blas_thread
+from deepcuts.kernels.crew import each, one_blas_thread
 from deepcuts.recommend.similar import ZERO, gram_root
 
 ROWS_AT_ONCE = 1024  # made from factors at a time

@@ -15,6 +15,7 @@ from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.kernels import native
+from deepcuts.kernels.crew import one_blas_thread
 from deepcuts.kernels.scan import longest, may_be_best, may_be_best_plainly, round_taken
 from deepcuts.recommend.topk import tie_order
 
@@ -79,7 +80,7 @@ class SongIndex:
         self.place = np.argsort(self.order)
         self.rounded, self.plain, self.longest = None, np.zeros((0, n_factors), np.float32), 0.0
         if native.loop("_scan"):
-            with native.one_blas_thread():  # rows that are made are products, in the threads that round
+            with one_blas_thread():  # rows that are made are products, in the threads that round
                 self.rounded = round_taken(self.rows.take, self.order, n_factors)
         else:
             self.plain = self.rows.take(np.arange(n_songs))
