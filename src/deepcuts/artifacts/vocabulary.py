@@ -14,7 +14,7 @@ from deepcuts.checks import did_you_mean
 from deepcuts.errors import ArtifactError, InputError
 
 FEW = 1_000  # ids looked up one by one
-LOOKUPS_BEFORE_A_TABLE = 5  # of few ids: then a dictionary of all ids has paid for itself
+LOOKUPS_JOINED = 2  # of few ids: from the next on, a dictionary of all ids pays for itself
 
 
 class Vocabulary:
@@ -71,7 +71,7 @@ class Vocabulary:
         """
         if isinstance(ids, list | tuple) and len(ids) <= FEW and all(isinstance(one, str) for one in ids):
             self._lookups += 1
-            if self._lookups > LOOKUPS_BEFORE_A_TABLE:
+            if self._lookups > LOOKUPS_JOINED:
                 held = self._position_of
                 return np.array([held.get(unicodedata.normalize("NFC", one), -1) for one in ids], dtype=np.int64)
         asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
