@@ -132,6 +132,13 @@ def test_a_worker_that_sees_other_folders_says_so(planted):
         predict_part(planted / "linear", planted / "mel", ("of another", "of another"), np.arange(2))
 
 
+def test_plays_on_disk_and_tasks_on_ray_go_together(command, plays, tmp_path):
+    settings = ("--set", "n_factors=5", "--set", "n_sweeps=2")
+    assert command("factors", plays, "-o", tmp_path / "here", *settings).code == 0
+    assert command("factors", plays, "-o", tmp_path / "there", *settings, "--on", "ray", "--mapped").code == 0
+    assert differing(tmp_path / "here", tmp_path / "there") == ["history.csv"]
+
+
 @pytest.mark.parametrize("on", ["spark", "ray=", "ray=0", "ray=nowhere"])
 def test_a_wrong_place_is_refused_before_any_work(deepcuts, plays, tmp_path, on):
     told = deepcuts("factors", plays, "-o", tmp_path / "factors", "--on", on)
