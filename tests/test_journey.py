@@ -150,7 +150,9 @@ def test_the_demonstration_runs(tmp_path: Path) -> None:
         timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    check_schema(json.loads((out / "report.json").read_text(encoding="utf-8")), SYSTEMS | {"best", "content_knn", "taste"})
+    check_schema(
+        json.loads((out / "report.json").read_text(encoding="utf-8")), SYSTEMS | {"best", "content_knn", "taste"}
+    )
     assert (out / "report.html").exists()
     assert pl.read_parquet(out / "ranking/ranking.parquet").height == 300 * 5
     assert "would get, of songs nobody has played:" in done.stdout
