@@ -38,7 +38,8 @@ serve: $(VENV)/.serve
 	$(BIN)/deepcuts serve demo/model
 
 fuzz: $(VENV)/.dev
-	DEEPCUTS_FUZZ=5000 $(BIN)/python -m pytest tests/fuzz -n $(WORKERS)
+	DEEPCUTS_FUZZ=1 DEEPCUTS_FUZZ_COUNTS=docs/results/fuzz.json $(BIN)/python -m pytest tests/fuzz -n $(WORKERS)
+	$(BIN)/deepcuts experiment pages
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -25,11 +25,11 @@ say "4  What songs sound like: log-mel-spectrograms of every song, played or not
 deepcuts audio logmel "$OUT/world/sounds" -o "$OUT/logmel"
 
 say "5  Learn to hear it: from sound to latent factors, by a linear model, by a convolutional network, and by what ranks best today."
-deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder linear --split "$OUT/split" -o "$OUT/linear" \
+deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder linear --split "$OUT/split" --plays "$OUT/world/plays" -o "$OUT/linear" \
   --settings runs/demo.toml
-deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder cnn --split "$OUT/split" -o "$OUT/cnn" \
+deepcuts predict fit "$OUT/logmel" "$OUT/factors" --encoder cnn --split "$OUT/split" --plays "$OUT/world/plays" -o "$OUT/cnn" \
   --settings runs/demo.toml ${DEMO_EPOCHS:+--set n_epochs=$DEMO_EPOCHS}
-deepcuts predict fit "$OUT/logmel" "$OUT/factors" --preset best --split "$OUT/split" -o "$OUT/best"
+deepcuts predict fit "$OUT/logmel" "$OUT/factors" --preset best --split "$OUT/split" --plays "$OUT/world/plays" -o "$OUT/best"
 for ENCODER in linear cnn best; do
   deepcuts predict songs "$OUT/$ENCODER" "$OUT/logmel" --split "$OUT/split" -o "$OUT/predicted-$ENCODER"
 done

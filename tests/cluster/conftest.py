@@ -25,7 +25,7 @@ class DeadlyCluster(Cluster):
     """
 
     def __init__(self, cluster: Cluster, folder: Path, deaths: Sequence[int]) -> None:
-        super().__init__(cluster.ray, cluster.n_workers, cluster.store_bytes)
+        super().__init__(cluster.ray, cluster.n_workers, cluster.n_nodes, cluster.store_bytes)
         self.folder, self.deaths = folder, deaths
         self._deadly: dict[Callable[..., Any], Callable[..., Any]] = {}
 

@@ -99,7 +99,7 @@ FATAL = fatal()
 
 def test_a_file_at_which_a_worker_died_is_heard_in_a_process_of_its_own(cluster, music, alone, tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "TASKS_A_WORKER", 1)
-    deadly = FatalCluster(cluster.ray, cluster.n_workers, cluster.store_bytes)
+    deadly = FatalCluster(cluster.ray, cluster.n_workers, cluster.n_nodes, cluster.store_bytes)
     extract(music, "logmel", SETTINGS, tmp_path / "mel", spread=ray_spread(deadly))
     assert contents(tmp_path / "mel") == alone
 

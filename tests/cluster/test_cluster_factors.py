@@ -5,10 +5,11 @@ import logging
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from deepcuts.artifacts import Plays, Vocabulary
 from deepcuts.cluster import factors
-from deepcuts.cluster.factors import Pieces, cut, gather, ray_engine
+from deepcuts.cluster.factors import Group, cut, ray_engine
 from deepcuts.errors import InputError, SettingError
 from deepcuts.factors import WmfSettings, fit, objective, surplus_confidence
 
@@ -52,13 +53,33 @@ def test_killed_workers_change_nothing_and_are_told(deadly, alone, caplog):
     assert made.factors.fingerprint == alone.factors.fingerprint
 
 
-def test_a_fixed_side_in_pieces_gives_the_same_bits(cluster, monkeypatch, alone):
-    monkeypatch.setattr(factors, "PIECE_BYTES", 10 * 64)  # ten rows
+@pytest.mark.parametrize("deaths", [(), (3, 4)])
+def test_a_fixed_side_in_pieces_gives_the_same_bits(deadly, deaths):
+    """Pieces of 1024 rows, the least: three of users and two of songs."""
+    short = WmfSettings(n_factors=6, n_sweeps=1, regularization=0.1)
+    plays = some_plays(3000, 1500)
+    cluster = deadly(*deaths)
+    made = fit(plays, short, engine=ray_engine(cluster, broadcast_bytes=0))
+    assert made.factors.fingerprint == fit(plays, short).factors.fingerprint
+    assert cluster.n_died == len(deaths)
+
+
+def test_a_fixed_side_of_one_piece_gives_the_same_bits(cluster, alone):
     made = fit(some_plays(), SETTINGS, engine=ray_engine(cluster, broadcast_bytes=0))
     assert made.factors.fingerprint == alone.factors.fingerprint
 
 
-def test_gram_matrices_summed_from_tasks_are_the_same_to_the_bit(cluster):
+def test_threads_of_blas_change_no_bit(cluster):
+    """More factors than the tile of a matrix product: threads would part the change of basis elsewhere."""
+    large = WmfSettings(n_factors=40, n_sweeps=1, regularization=0.1)
+    plays = some_plays(3000, 1500)
+    with threadpool_limits(2, "blas"):
+        made = fit(plays, large, engine=ray_engine(cluster))
+    assert made.factors.fingerprint == fit(plays, large).factors.fingerprint
+
+
+def test_gram_matrices_summed_from_tasks_are_the_same_to_the_bit(cluster, monkeypatch):
+    monkeypatch.setattr(cluster, "n_nodes", 2)  # on one, the driver has the cores
     rows = np.random.default_rng(1).standard_normal((9000, 5)).astype(np.float32)  # nine parts
     made = ray_engine(cluster)(0.1, 3, "cpu").gram(rows)
     np.testing.assert_array_equal(made, factors.als.gram(rows))
@@ -114,10 +135,18 @@ def test_groups_hold_every_row_and_play_once_and_in_order(n_workers):
     assert all(group.blocks[-1][1] == group.end - group.begin for group in groups)
 
 
-def test_rows_gathered_from_pieces_are_those_of_the_whole():
-    whole = np.arange(35, dtype=np.float32).reshape(7, 5)
-    pieces = Pieces((0, 1, 2), 3, 5)
-    other = np.array([6, 0, 6, 2, 5])
-    rows, place = gather(pieces, other, lambda piece: whole[3 * piece : 3 * piece + 3])
-    assert len(rows) == 4
-    np.testing.assert_array_equal(rows[place], whole[other])
+def test_a_group_is_sent_each_row_it_needs_once():
+    whole = np.arange(40, dtype=np.float32).reshape(8, 5)
+    other = np.array([6, 0, 6, 2, 7], np.int32)
+    start, surplus = np.array([0, 5]), np.ones(5, np.float32)
+    needs = factors.needed_rows(Group(0, 1, ((0, 1),), start, other, surplus), 3, 3)
+    assert [rows.tolist() for rows in needs] == [[0, 2], [], [0, 1]]  # rows 0 and 2; none of 3 to 5; 6 and 7
+    pieces = [whole[0:3], whole[3:6], whole[6:8]]
+    taken = np.concatenate([factors.take_rows(piece, rows) for piece, rows in zip(pieces, needs, strict=True)])
+    np.testing.assert_array_equal(taken, whole[[0, 2, 6, 7]])
+
+
+@pytest.mark.parametrize(("n", "f", "rows"), [(10, 4, 2 * 2**20), (10**8, 400, 1526 * 1024), (5 * 10**5, 128, 65536)])
+def test_pieces_are_large_enough_to_be_few_and_whole_blocks(n, f, rows):
+    """32 MB or more, 64 at most: 10⁸ rows / 64 = 1,562,500, in blocks of 1024 rounded up to 1526."""
+    assert factors._rows_a_piece(n, f) == rows

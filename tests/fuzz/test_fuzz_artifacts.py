@@ -1,9 +1,8 @@
 """Damaged artifacts: the next stage refuses them by name or gives what it gave before; no crash, no foreign exception.
 
-`DEEPCUTS_FUZZ=5000` runs more mutants than CI does. A failure names the kind and the number of its mutant.
+`make fuzz` runs more than 4,000 mutants, CI some 120. A failure names the kind and the number of its mutant.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,14 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 from damaged import add_unlisted, contents, damage, files_of, make_house, reseal
+from fuzz_share import keep_counts, n_of
 
 from deepcuts import store
 from deepcuts.store import read_meta
 
-FULL = int(os.environ.get("DEEPCUTS_FUZZ", "0"))
-N_DAMAGED = FULL // 2 or 60  # over all kinds
-N_UNLISTED = FULL // 20 or 12
-N_SEALED = FULL // 2 or 50
+N_DAMAGED = n_of(2_000, 60)  # over all kinds
+N_UNLISTED = n_of(200, 12)
+N_SEALED = n_of(2_000, 50)
 # Kind → where it lies in the house, and the commands that read it: @ is the damaged folder, a name after a colon
 # is another artifact.
 EVALUATE = "-o OUT --set n_bootstrap=20"
@@ -147,6 +146,7 @@ def test_a_damaged_artifact_is_refused_by_name_or_changes_nothing(house: House) 
         n_refused += result.code != 0
         if told := complaint(result, good, folder, name):
             wrong.append(f"{number} {kind} {name} ({how}) · {command}: {told}")
+    keep_counts("artifacts, then the next stage", N_DAMAGED, N_DAMAGED - n_refused, len(wrong))
     assert not wrong, f"{len(wrong)} of {N_DAMAGED}: " + "\n".join(wrong[:40])
     assert n_refused > N_DAMAGED * 0.9
 
@@ -159,18 +159,22 @@ def test_a_file_that_does_not_belong_there_changes_nothing(house: House) -> None
         result = house.run(command, folder)
         if result.foreign or not result.same_as(good):
             wrong.append(f"{number} {kind} {name} · {command}: {result}")
+    keep_counts("artifacts with a file of another", N_UNLISTED, N_UNLISTED - len(wrong), len(wrong))
     assert not wrong, f"{len(wrong)} of {N_UNLISTED}: " + "\n".join(wrong[:20])
 
 
 def test_content_that_no_hash_gives_away_ends_in_words(house: House) -> None:
     """What another program wrote with right hashes: it may be read as it stands, and never ends in a traceback."""
-    wrong = []
+    wrong, n_read = [], 0
     for kind, command, rng, number in mutants(N_SEALED, 3):
         folder = house.copy(kind)
         listed = [*read_meta(folder).files, store.META]
         name = listed[rng.integers(len(listed))]
         how = reseal(folder, name, house.donors, rng)
         result = house.run(command, folder)
+        n_read += result.code == 0
         if result.foreign or result.code not in (0, *range(2, 8)):
             wrong.append(f"{number} {kind} {name} ({how}) · {command}: {result.foreign} {result.code} {result.err}")
+    note = "no hash can tell, so only a foreign exception or a crash is wrong"
+    keep_counts("artifacts damaged with right hashes", N_SEALED, n_read, len(wrong), note)
     assert not wrong, f"{len(wrong)} of {N_SEALED}: " + "\n".join(wrong[:40])

@@ -1,11 +1,10 @@
 """Damaged and joined sound files: no crash, no hang, no foreign exception, bounded memory, nothing lost in silence.
 
-`DEEPCUTS_FUZZ=10000` runs more mutants than CI does. A failure names the mutant; its seed is its number, so
+`make fuzz` runs 10,000 mutants, CI a hundred. A failure names the mutant; its seed is its number, so
 `mutant(originals, number)` makes it again.
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,10 +14,11 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from fuzz_share import keep_counts, n_of
 
 from deepcuts.audio.decode import REASONS
 
-N_MUTANTS = int(os.environ.get("DEEPCUTS_FUZZ", "100"))
+N_MUTANTS = n_of(10_000, 100)
 BATCH = 500  # mutants on the disk at a time
 SECONDS = 3.0  # of each original
 MOST_MEGABYTES, MOST_SECONDS = 300, 10  # of a worker, and of computing for a file
@@ -156,7 +156,7 @@ def test_originals_are_heard_whole(originals, tmp_path):
 
 
 def test_mutants_are_heard_or_set_aside_with_a_reason(originals, tmp_path):
-    wrong, n_heard = [], 0
+    wrong, n_heard, most_seconds, most_megabytes = [], 0, 0.0, 0.0
     for first in range(0, N_MUTANTS, BATCH):
         folder, least = tmp_path / str(first), {}
         folder.mkdir()
@@ -166,9 +166,12 @@ def test_mutants_are_heard_or_set_aside_with_a_reason(originals, tmp_path):
         for heard in hear_all(folder):
             told = complaint(heard, least[int(Path(heard[0]).stem)])
             n_heard += heard[1] == ""
+            most_seconds, most_megabytes = max(most_seconds, heard[5]), max(most_megabytes, heard[6])
             if told:
                 wrong.append(f"{heard[0]}: {told}")
         for path in folder.iterdir():
             path.unlink()
+    note = f"at most {most_megabytes:.0f} MB and {most_seconds:.1f} s of computing for a file"
+    keep_counts("sound files (20 kinds, joined, cut, edited)", N_MUTANTS, n_heard, len(wrong), note)
     assert not wrong, f"{len(wrong)} of {N_MUTANTS}: " + "\n".join(wrong[:20])
     assert n_heard > N_MUTANTS // 10

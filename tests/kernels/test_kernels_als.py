@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from deepcuts.errors import InputError
-from deepcuts.kernels import als, native
+from deepcuts.kernels import als, crew, native
 
 WIDTHS = [1, 3, 7, 16, 50, 129]  # most are no multiple of a vector register
 
@@ -158,7 +158,7 @@ def test_the_returned_loss_is_that_of_the_new_rows(kernel, n_steps):
 
 @pytest.mark.parametrize("n_steps", [0, 3])
 def test_one_thread_and_three_give_the_same_bits(monkeypatch, n_steps):
-    monkeypatch.setattr(native, "WORTH_THREADS", 0)
+    monkeypatch.setattr(crew, "WORTH_THREADS", 0)
     monkeypatch.setattr(als, "ROWS_AT_ONCE", 64)
     surplus, fixed, begin = a_half_sweep(6, 400, 300, 33, mean_plays=12)
     one, three = (solved(surplus, fixed, begin, n_steps=n_steps, n_threads=n) for n in (1, 3))

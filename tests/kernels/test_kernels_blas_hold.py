@@ -5,7 +5,7 @@ import time
 
 from threadpoolctl import threadpool_info
 
-from deepcuts.kernels.native import one_blas_thread
+from deepcuts.kernels.crew import one_blas_thread
 
 
 def blas_threads() -> set[int]:

@@ -34,4 +34,4 @@ def test_a_loop_that_was_not_built_is_named(monkeypatch):
     monkeypatch.delenv("DEEPCUTS_KERNEL", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(native, "built", lambda name: Built if name == "_als" else None)
-    assert native.backend() == "c (avx2, 2 threads); numpy for lines, maxpool, places, scan, words"
+    assert native.backend() == "c (avx2, 2 threads); numpy for lines, places, scan"

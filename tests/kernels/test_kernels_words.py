@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from deepcuts.errors import InputError
-from deepcuts.kernels import native
-from deepcuts.kernels import words as words_module
 from deepcuts.kernels.words import improve_words, mean_frames, nearest_word, nearest_word_slow, squared_distances
-
-needs_the_loop = pytest.mark.skipif(native.built("_words") is None, reason="the loop was not built")
 
 
 def test_the_nearest_word_is_the_one_found_by_hand():
@@ -93,59 +89,21 @@ def test_a_word_without_frames_moves_to_the_farthest_frame():
     np.testing.assert_allclose(words, [[11 / 3], [10]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["c", "numpy"])
 @pytest.mark.parametrize(("n_frames", "n_words", "n_channels"), [(97, 130, 39), (5, 64, 1), (200, 1, 16), (1, 65, 3)])
-def test_the_loop_and_the_product_find_the_words_of_the_readable_twin(
-    monkeypatch, kernel, n_frames, n_words, n_channels
-):
-    if kernel == "c" and native.built("_words") is None:
-        pytest.skip("the loop was not built")
-    monkeypatch.setenv("DEEPCUTS_KERNEL", kernel)
+def test_the_product_finds_the_words_of_the_readable_twin(n_frames, n_words, n_channels):
     rng = np.random.default_rng(n_frames)
     frames, words = rng.standard_normal((n_frames, n_channels)), rng.standard_normal((n_words, n_channels))
-    frames[:1] = words[-1]  # the last word is in a tile of its own, or in one that is not full
+    frames[:1] = words[-1]
     np.testing.assert_array_equal(nearest_word(frames, words), nearest_word_slow(frames, words))
 
 
-@needs_the_loop
-@pytest.mark.parametrize("n_frames", [0, 1, 5, 6, 7, 96, 97, 250])
-def test_every_instruction_set_finds_the_same_words(n_frames):
-    loop = native.built("_words")
-    rng = np.random.default_rng(n_frames)
-    frames = rng.standard_normal((n_frames, 13)).astype(np.float32)
-    words = rng.standard_normal((150, 13)).astype(np.float32)
-    tiles = words_module._tiles(words, -0.5 * np.sum(words**2, axis=1))
-    expected = nearest_word_slow(frames, words)
-    for number in range(len(loop.instructions())):
-        nearest = np.full(n_frames, -1, np.int32)
-        loop.nearest_words(*tiles, frames, nearest, 0, n_frames, number)
-        np.testing.assert_array_equal(nearest, expected)
-
-
-@needs_the_loop
-def test_the_loop_fills_only_the_frames_it_is_given():
-    words = np.eye(3, dtype=np.float32)
-    tiles = words_module._tiles(words, np.full(3, -0.5, np.float32))
-    nearest = np.full(5, 9, np.int32)
-    native.built("_words").nearest_words(*tiles, words[[2, 1, 0, 2, 1]], nearest, 1, 4, 0)
-    assert nearest.tolist() == [9, 1, 0, 2, 9]
-
-
-@pytest.mark.parametrize("kernel", ["c", "numpy"])
-def test_of_equal_words_in_different_tiles_the_first_is_taken(monkeypatch, kernel):
-    if kernel == "c" and native.built("_words") is None:
-        pytest.skip("the loop was not built")
-    monkeypatch.setenv("DEEPCUTS_KERNEL", kernel)
+def test_of_equal_words_far_apart_the_first_is_taken():
     words = np.ones((300, 4), np.float32)
-    words[[77, 205, 130]] = 0  # equal, each in another lane and tile
+    words[[77, 205, 130]] = 0  # equal
     assert nearest_word(np.full((200, 4), 0.1, np.float32), words).tolist() == [77] * 200
 
 
-@pytest.mark.parametrize("kernel", ["c", "numpy"])
-def test_a_frame_of_nan_is_given_some_word_and_harms_no_other(monkeypatch, kernel):
-    if kernel == "c" and native.built("_words") is None:
-        pytest.skip("the loop was not built")
-    monkeypatch.setenv("DEEPCUTS_KERNEL", kernel)
+def test_a_frame_of_nan_is_given_some_word_and_harms_no_other():
     words = np.random.default_rng(0).standard_normal((70, 5)).astype(np.float32)
     frames = words[[69, 3, 40]].copy()
     frames[1] = np.nan
@@ -159,20 +117,3 @@ def test_words_do_not_depend_on_the_number_of_threads():
     frames, words = rng.standard_normal((9_000, 12)), rng.standard_normal((500, 12))
     one, three = (nearest_word(frames, words, n_threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one, three)
-
-
-@needs_the_loop
-def test_the_loop_refuses_arrays_that_do_not_fit():
-    loop = native.built("_words")
-    tiles, starts = words_module._tiles(np.zeros((70, 5), np.float32), np.zeros(70, np.float32))
-    frames, nearest = np.zeros((9, 5), np.float32), np.zeros(9, np.int32)
-    for wrong, message in (
-        ((tiles, starts, frames.astype(np.float64), nearest, 0, 9, 0), "wrong type"),
-        ((tiles, starts[:1], frames, nearest, 0, 9, 0), "tiles of 64"),
-        ((tiles, starts, frames[:, :4].copy(), nearest, 0, 9, 0), "do not fit each other"),
-        ((tiles, starts, frames, nearest[:8], 0, 8, 0), "do not fit each other"),
-        ((tiles, starts, frames, nearest, 0, 10, 0), "not frames"),
-        ((tiles, starts, frames, nearest, 0, 9, 99), "lacks these instructions"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            loop.nearest_words(*wrong)

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepcuts.kernels import native
 from deepcuts.predict import CnnSettings
 from deepcuts.predict.cnn_settings import frames_heard
 from deepcuts.predict.conv import ReluMaxPool, TimeConv, stack_of
@@ -19,7 +18,6 @@ from deepcuts.predict.network import Standardise, build_network
 from deepcuts.predict.train import step
 
 SMALL = CnnSettings(width=20, kernel=4, pool=3, dense=16, window=50, device="cpu", precision="float32")
-needs_loop = pytest.mark.skipif(native.built("_maxpool") is None, reason="the C loop was not built")
 
 
 def drawn(seed: int, *shape: int) -> torch.Tensor:
@@ -94,68 +92,12 @@ def test_the_pool_is_torchs_with_its_gradient_also_among_equals(n, width, n_rows
         assert torch.equal(here, there)
 
 
-@needs_loop
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_what_is_not_a_number_is_not_lost_in_the_pool(at):
     heard = torch.ones(1, 3, 17)
     heard[0, at, 5] = np.nan
     pooled = ReluMaxPool(3)(heard.transpose(1, 2))
     assert torch.isnan(pooled).nonzero().tolist() == [[0, 5, 0]]
-
-
-@needs_loop
-def test_frames_that_hold_their_gradient_are_not_used_again():
-    given_ = drawn(0, 2, 6, 16).requires_grad_()
-    total = ReluMaxPool(2)((given_ * 1).transpose(1, 2)).sum()
-    total.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="called twice"):
-        total.backward()
-
-
-@needs_loop
-@pytest.mark.parametrize("kind", [np.float32, np.uint16])
-@pytest.mark.parametrize("width", [1, 15, 16, 35])
-def test_every_instruction_set_pools_alike(kind, width):
-    loop = native.built("_maxpool")
-    rng = np.random.default_rng(width)
-    values, slopes = rng.integers(-3, 4, (12, width)), rng.integers(1, 9, (4, width))
-    # bfloat16 is the upper half of a float32, and holds small integers exactly
-    frames, slopes_in = (
-        x.astype(np.float32) if kind is np.float32 else (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        for x in (values, slopes)
-    )
-    by_row = values.reshape(4, 3, width)
-    first = np.where(by_row.max(axis=1) > 0, by_row.argmax(axis=1), -1)
-    wanted = np.where(np.arange(3)[:, None] == first[:, None], slopes[:, None], 0).reshape(12, width)
-    for number in range(len(loop.instructions())):
-        top, given_ = np.zeros((4, width), kind), frames.copy()
-        for begin, end in ((0, 3), (3, 4)):
-            loop.largest(given_, top, begin, end, number)
-            loop.give_back(given_, slopes_in, begin, end, number)
-        for found, expected in ((top, np.maximum(by_row.max(axis=1), 0)), (given_, wanted)):
-            as_float = found if kind is np.float32 else (found.astype(np.uint32) << 16).view(np.float32)
-            np.testing.assert_array_equal(as_float, expected)
-
-
-@needs_loop
-@pytest.mark.parametrize(
-    ("frames", "top", "begin", "end"),
-    [
-        (np.zeros((6, 4), np.float32), np.zeros((3, 4), np.uint16), 0, 3),
-        (np.zeros((6, 4), np.float64), np.zeros((3, 4), np.float64), 0, 3),
-        (np.zeros((6, 4), np.float32), np.zeros((3, 5), np.float32), 0, 3),
-        (np.zeros((7, 4), np.float32), np.zeros((3, 4), np.float32), 0, 3),
-        (np.zeros((2, 4), np.float32), np.zeros((3, 4), np.float32), 0, 3),
-        (np.zeros((6, 4), np.float32), np.zeros((3, 4), np.float32), 0, 4),
-        (np.zeros((6, 4), np.float32), np.zeros((3, 4), np.float32), -1, 2),
-        (np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32), 0, 0),
-        (np.zeros(6, np.float32), np.zeros(3, np.float32), 0, 3),
-    ],
-)
-def test_the_loop_refuses_arrays_that_do_not_fit(frames, top, begin, end):
-    for work in (native.built("_maxpool").largest, native.built("_maxpool").give_back):
-        with pytest.raises(ValueError, match="maxpool"):
-            work(frames, top, begin, end, 0)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -202,20 +144,6 @@ def test_saved_networks_keep_their_names(batch_norm):
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     assert shapes[f"{at[0]}.weight"] == (20, 6, 4)
     assert shapes[f"{at[1]}.weight"] == (20, 20, 4)
-
-
-def test_without_the_loop_the_network_learns_the_same(monkeypatch):
-    batch = (drawn(0, 16, 50, 6), torch.ones(16), drawn(1, 16, 3))
-    weights = []
-    for kernel in ("", "numpy"):
-        monkeypatch.setenv("DEEPCUTS_KERNEL", kernel)
-        torch.manual_seed(0)
-        network = build_network(SMALL, np.zeros(6), np.ones(6), 3)
-        optimiser = torch.optim.SGD(network.parameters(), 0.1)
-        for _ in range(5):
-            step(network, optimiser, Mse(3), batch, SMALL, 0.1)
-        weights.append(torch.cat([weight.detach().flatten() for weight in network.parameters()]))
-    torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-6)
 
 
 def test_a_gradient_in_bfloat16_points_where_that_in_float32_does():

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from deepcuts import store
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import ArtifactError, InputError
 
@@ -114,7 +115,10 @@ def read_parquet(path: Path, *columns: str) -> pl.DataFrame:
         ArtifactError: damaged, or a column is missing.
     """
     try:
+        check_parquet(path, str(path))
         table = pl.read_parquet(path)
+    except InputError as error:
+        raise ArtifactError(str(error)) from error
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtifactError(f"{path}: damaged ({error}). Make the artifact again.") from error
     missing = [column for column in columns if column not in table.columns]

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from deepcuts.artifacts import Features, Lineage, Vocabulary
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import InputError
 
@@ -72,6 +73,7 @@ def read_numbers(path: Path) -> pl.DataFrame:
         with path.open("rb") as file:
             start = file.read(4)
         if start == b"PAR1":
+            check_parquet(path, str(path))
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

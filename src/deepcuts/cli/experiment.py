@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deepcuts.cli.common import Set, Toml, say, settings_of
+from deepcuts.errors import InputError
 from deepcuts.lab import quality, results
 from deepcuts.store import write_file
 
@@ -118,6 +119,26 @@ def planted_command(
     content = planted.run(demo, file, settings_of(planted.PlantedBench, toml, assignments, "planted"))
     save(content, output / "planted.json")
     print(results.rows_text(content["rows"]))
+
+
+@app.command("scale")
+def scale_command(
+    measured: Annotated[Path, typer.Argument(help="What bench/ray_als.py has measured.")] = Path(
+        "docs/results/ray.json"
+    ),
+    output: Results = Path("docs/results"),
+    toml: Toml = None,
+    assignments: Set = None,
+) -> None:
+    """Simulate a factorisation of a streaming service on a cluster: hours, dollars, and where it bends."""
+    from deepcuts.lab import scale
+
+    if not measured.is_file():
+        raise InputError(f"{measured}: not there. Run: OMP_NUM_THREADS=2 python bench/ray_als.py -o {measured}")
+    content = scale.simulate(settings_of(scale.ScaleBench, toml, assignments, "scale"), results.read(measured))
+    save(content, output / "scale.json")
+    write_file(output / "scale.md", scale.page(content))
+    print(scale.page(content))
 
 
 @app.command("demo")

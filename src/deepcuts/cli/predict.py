@@ -1,7 +1,7 @@
 """`deepcuts predict ...`: learn to hear factors; predict them for songs nobody has played."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,8 @@ def fit(
     preset: Annotated[str | None, typer.Option("--preset", help="paper, small or best, in place of --encoder.")] = None,
     split: SplitOption = None,
     plays: Annotated[
-        Path | None, typer.Option("--plays", help="Plays, for --set loss=wpe; test songs' plays stay hidden.")
+        Path | None,
+        typer.Option("--plays", help="Plays that the factors come from: to measure trust, and for --set loss=wpe."),
     ] = None,
     toml: Toml = None,
     assignments: Set = None,
@@ -37,8 +38,9 @@ def fit(
     --preset best takes what ranks never-played songs best (docs/quality.md), --preset paper the paper's network.
     With --split, its validation songs choose when to stop; its test songs are left out even if their features
     are there. With a split that has no validation songs, linear (mse), trees and kernel learn from all others; mlp and
-    cnn still cut the fraction `validation`, for they need songs to stop by. Killed training goes on where it was when
-    the same command runs again.
+    cnn still cut the fraction `validation`, for they need songs to stop by. With --plays, ends by ranking the songs
+    kept aside for the listeners who play them: how far to trust the encoder. Test songs' plays stay hidden. Killed
+    training goes on where it was when the same command runs again.
     """
     from deepcuts.predict import (
         ENCODERS,
@@ -76,6 +78,20 @@ def fit(
     n_heard = int((observed.songs.songs.find(heard.songs.ids) >= 0).sum())
     say(f"{output}: {encoder}, {made.provenance.n_factors} factors: heard {n_heard:,} songs; factors from "
         f"{len(made.provenance.lineage.learned_from or ()):,} songs")  # fmt: skip
+    tell_trust(made, heard, observed, counts, settings, validation)
+
+
+def tell_trust(
+    encoder: Any, features: Features, factors: Factors, plays: Plays | None, settings: Any, chosen: Vocabulary | None
+) -> None:
+    """Say how well songs that were not fitted are ranked, or why that cannot be said."""
+    from deepcuts.trial.trust import Trust, trust_in_encoder
+
+    if plays is None:
+        say("trust: not measured. Name the plays that the factors come from with --plays")
+        return
+    found = trust_in_encoder(encoder, features, factors, plays, settings, chosen)
+    say(found.sentence() if isinstance(found, Trust) else f"trust: not measured: {found}")
 
 
 def validation_songs(split: Split, observed: Factors) -> Vocabulary | None:

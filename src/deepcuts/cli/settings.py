@@ -77,6 +77,7 @@ CLASSES: dict[str, tuple[str, Callable[[], type]]] = {
     "explore lists": ("lists", later("explore.lists", "ListSettings")),
     "explore map": ("map", later("explore.songmap", "MapSettings")),
     "experiment artists": ("artists", later("lab.artists", "ArtistsBench")),
+    "experiment scale": ("scale", later("lab.scale", "ScaleBench")),
     "experiment lastfm": ("lastfm", later("lab.lastfm", "LastfmBench")),
     "experiment planted": ("planted", later("lab.planted", "PlantedBench")),
     "experiment real-paper": ("real_paper", later("lab.real_world", "RealPaper")),

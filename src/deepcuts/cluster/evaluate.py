@@ -17,7 +17,7 @@ from deepcuts.config import require
 from deepcuts.evaluate.partial_result import PartialResult
 from deepcuts.evaluate.scoring import Plan, ScoreChunks, ranker_of, score_chunk
 from deepcuts.evaluate.systems import System
-from deepcuts.kernels.native import one_blas_thread
+from deepcuts.kernels.crew import one_blas_thread
 
 TASKS_A_WORKER = 8  # so that workers finish together
 CHUNKS_A_TASK = 32  # at most, so that checkpoints do not lag

@@ -6,15 +6,17 @@ group are those of `als.row_blocks`, the parts of a Gram matrix those of `als.gr
 the factors are those of one machine to the bit, whatever the number of workers and however often they die. (On
 processors of one kind: others round otherwise.)
 
-A fixed side larger than a share of the smallest object store is not sent as a whole: it is cut into pieces, and a task
-gathers from them the rows that its plays need. That sends more bytes when tasks share rows, and needs no node to hold
-all of them; see docs/scale.md.
+A fixed side larger than a share of the smallest object store is not sent as a whole. It is cut into pieces that lie on
+different nodes; for each group of rows a task beside each piece takes out the fixed rows that the plays of the group
+need, and only these are sent. That is more bytes in all when groups need the same rows, and no node has to hold all of
+them; docs/scale.md says when it pays.
 
-The driver holds both sides of the factors, the plays and one changed copy of the fixed side.
+The driver holds both sides of the factors, the plays both ways and, when it is sent as a whole, one changed copy of the
+fixed side.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -26,12 +28,13 @@ from deepcuts.cluster.tasks import Cluster
 from deepcuts.config import require
 from deepcuts.factors.engine import Engine, MakeEngine, Solve
 from deepcuts.kernels import als, exact
-from deepcuts.kernels.native import one_blas_thread
+from deepcuts.kernels.crew import one_blas_thread
 
 GROUPS_A_WORKER = 8  # so that workers finish together
 PLAYS_A_GROUP = 1 << 24  # at most, unless one block has more: 128 MB
 BROADCAST_SHARE = 0.4  # of the smallest object store that the fixed side may take
-PIECE_BYTES = 32 << 20  # of a fixed side that is sent in pieces
+PIECE_BYTES = 32 << 20  # of a fixed side that is sent in pieces, or more, so that there are
+MOST_PIECES = 64
 
 Basis: TypeAlias = tuple[np.ndarray, np.ndarray]
 
@@ -53,15 +56,6 @@ class Group:
     start: np.ndarray
     other: np.ndarray
     surplus: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """A fixed side in pieces of equally many rows, each a reference."""
-
-    references: tuple[Any, ...]
-    rows_a_piece: int
-    width: int
 
 
 def ray_engine(cluster: Cluster, broadcast_bytes: int | None = None) -> MakeEngine:
@@ -116,6 +110,7 @@ def _hold(cluster: Cluster, regularization: float, n_steps: int, broadcast_bytes
     return partial(_solve, cluster, places, plays, regularization, n_steps, broadcast_bytes)
 
 
+@one_blas_thread()  # for the change of basis
 def _solve(
     cluster: Cluster,
     places: Sequence[tuple[int, int]],
@@ -129,81 +124,106 @@ def _solve(
 ) -> np.ndarray:
     """One half-sweep: as `als.solve_rows`."""
     basis = als.change_of_basis(gram, regularization)
-    changed = _share(cluster, als.change_fixed(fixed, basis), broadcast_bytes)
+    send = _send_whole if fixed.nbytes <= broadcast_bytes else _send_pieces
+    solve, sides = send(cluster, fixed, basis, plays)
     turn = cluster.put(basis)
     calls = (
-        (group, changed, turn, rows[begin:end], n_steps) for group, (begin, end) in zip(plays, places, strict=True)
+        (group, turn, rows[begin:end], n_steps, *side)
+        for group, side, (begin, end) in zip(plays, sides, places, strict=True)
     )
     loss = np.zeros(len(rows))
-    for position, (improved, lost) in cluster.run(solve_group, calls):
+    for position, (improved, lost) in cluster.run(solve, calls):
         part = slice(*places[position])
         rows[part], loss[part] = improved, lost
     return loss
 
 
-def _share(cluster: Cluster, changed: np.ndarray, broadcast_bytes: int) -> Any:
-    """The changed fixed side as one reference, or in pieces."""
-    if changed.nbytes <= broadcast_bytes:
-        return cluster.put(changed)
-    step = max(PIECE_BYTES // (4 * changed.shape[1]), 1)
-    references = tuple(cluster.put(changed[begin : begin + step]) for begin in range(0, len(changed), step))
-    return Pieces(references, step, changed.shape[1])
+# What a task is sent of the fixed side, for each group: the task, and its last arguments.
+Sent: TypeAlias = tuple[Callable[..., tuple[np.ndarray, np.ndarray]], Iterator[tuple[Any, ...]]]
+
+
+def _send_whole(cluster: Cluster, fixed: np.ndarray, basis: Basis, plays: Sequence[Any]) -> Sent:
+    """The changed fixed side as one value, which each node fetches once."""
+    changed = cluster.put(als.change_fixed(fixed, basis))
+    return solve_group, ((changed,) for _ in plays)
+
+
+def _send_pieces(cluster: Cluster, fixed: np.ndarray, basis: Basis, plays: Sequence[Any]) -> Sent:
+    """The changed fixed side in pieces on different nodes, and for each group the rows it needs of each piece."""
+    step = _rows_a_piece(*fixed.shape)
+    turn = cluster.put(basis)
+    pieces = [
+        cluster.later(change_piece, fixed[begin : begin + step], turn, spread=True)
+        for begin in range(0, len(fixed), step)
+    ]
+
+    def taken(group: Any) -> tuple[Any, ...]:
+        needs = cluster.later(needed_rows, group, step, len(pieces), n_results=len(pieces))
+        needs = needs if len(pieces) > 1 else [needs]
+        return tuple(cluster.later(take_rows, piece, rows) for piece, rows in zip(pieces, needs, strict=True))
+
+    return solve_group_of_pieces, (taken(group) for group in plays)
+
+
+def _rows_a_piece(n: int, n_factors: int) -> int:
+    """Rows of a piece: whole blocks of the change of basis, so that its bits are those of one machine."""
+    n_blocks = max(PIECE_BYTES // (4 * n_factors * als.ROWS_AT_ONCE), -(-n // (MOST_PIECES * als.ROWS_AT_ONCE)), 1)
+    return n_blocks * als.ROWS_AT_ONCE
+
+
+@one_blas_thread()
+def change_piece(rows: np.ndarray, basis: Basis) -> np.ndarray:
+    """A task: fixed rows in the changed basis."""
+    return als.change_fixed(rows, basis, 1)
+
+
+def needed_rows(group: Group, rows_a_piece: int, n_pieces: int) -> Any:
+    """A task: which rows of each piece the plays of a group need, ascending; an array a piece, or one for one."""
+    rows = np.unique(group.other)
+    ends = np.searchsorted(rows, rows_a_piece * np.arange(n_pieces + 1))
+    needs = [rows[a:b] - piece * rows_a_piece for piece, (a, b) in enumerate(pairwise(ends.tolist()))]
+    return needs if n_pieces > 1 else needs[0]
+
+
+def take_rows(piece: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A task beside a piece: some of its rows."""
+    return piece[rows]
+
+
+def solve_group_of_pieces(
+    group: Group, basis: Basis, rows: np.ndarray, n_steps: int, *taken: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A task: `solve_group`, with the fixed rows that it needs, taken from all pieces in their order."""
+    _, place = np.unique(group.other, return_inverse=True)
+    return solve_group(replace(group, other=place.astype(np.int32)), basis, rows, n_steps, np.concatenate(taken))
 
 
 @one_blas_thread()
 def solve_group(
-    group: Group, changed: np.ndarray | Pieces, basis: Basis, rows: np.ndarray, n_steps: int
+    group: Group, basis: Basis, rows: np.ndarray, n_steps: int, changed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """A task: improve the rows of a group.
 
+    Args:
+        changed: the fixed rows in the changed basis, as `group.other` counts them.
     Returns:
         the rows [n, n_factors] and what their plays add to the objective [n].
     """
     rows, loss = np.array(rows), np.empty(len(rows))
-    other = group.other
-    if isinstance(changed, Pieces):
-        changed, other = gather(changed, other, _get)
     if n_steps == 0:
-        loss = exact.solve_rows(group.start, other, group.surplus, changed[:, : rows.shape[1]], rows, 1)
+        fixed = changed[:, : rows.shape[1]]
+        loss = exact.solve_rows(group.start, group.other, group.surplus, fixed, rows, 1)
         return (rows @ basis[1].T).astype(np.float32), loss
     for begin, end in group.blocks:
-        part = slice(begin, end)
-        loss[part] = als.solve_block(
-            group.start[begin : end + 1], other, group.surplus, changed, basis, rows[part], n_steps
-        )
+        part, start = slice(begin, end), group.start[begin : end + 1]
+        loss[part] = als.solve_block(start, group.other, group.surplus, changed, basis, rows[part], n_steps)
     return rows, loss
 
 
-def gather(pieces: Pieces, other: np.ndarray, get: Callable[[Any], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The fixed rows that plays need, and where each play finds its own among them.
-
-    Args:
-        pieces: of the fixed side.
-        other: the fixed row of each play [n_plays].
-        get: reference → its rows.
-    Returns:
-        rows [n_needed, width] and places [n_plays] int32.
-    """
-    needed, place = np.unique(other, return_inverse=True)
-    rows = np.empty((len(needed), pieces.width), np.float32)
-    of_piece = needed // pieces.rows_a_piece
-    for piece in np.unique(of_piece):
-        mine = of_piece == piece
-        rows[mine] = get(pieces.references[piece])[needed[mine] - piece * pieces.rows_a_piece]
-    return rows, place.astype(np.int32)
-
-
-def _get(reference: Any) -> np.ndarray:
-    import ray  # in a task, where it is
-
-    found: np.ndarray = ray.get(reference)
-    return found
-
-
 def _gram(cluster: Cluster, rows: np.ndarray) -> np.ndarray:
-    """`als.gram`, in tasks where that is worth it."""
+    """`als.gram`, in tasks where there are more machines than this."""
     parts = als.gram_parts(len(rows))
-    if len(parts) < 2 * cluster.n_workers:
+    if cluster.n_nodes == 1 or len(parts) < cluster.n_workers:
         return als.gram(rows)
     total = np.zeros((len(parts), rows.shape[1], rows.shape[1]))
     for position, product in cluster.run(gram_of_part, ((rows[begin:end],) for begin, end in parts)):

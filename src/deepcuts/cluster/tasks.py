@@ -42,12 +42,13 @@ class Cluster:
 
     Attributes:
         n_workers: tasks that run at the same time.
+        n_nodes: machines that run tasks.
         store_bytes: that the processes of one node share, at the least of all nodes.
     """
 
-    def __init__(self, ray: ModuleType, n_workers: int, store_bytes: int) -> None:
-        self.ray, self.n_workers, self.store_bytes = ray, n_workers, store_bytes
-        self._remote: dict[Callable[..., Any], Any] = {}
+    def __init__(self, ray: ModuleType, n_workers: int, n_nodes: int, store_bytes: int) -> None:
+        self.ray, self.n_workers, self.n_nodes, self.store_bytes = ray, n_workers, n_nodes, store_bytes
+        self._remote: dict[Any, Any] = {}
 
     def put(self, value: Any) -> Any:
         """Share a value with all tasks: a reference to pass as an argument. Arrays are not copied in a task.
@@ -57,6 +58,25 @@ class Cluster:
         """
         with explained(self.ray):
             return self.ray.put(value)
+
+    def later(self, work: Callable[..., Any], *arguments: Any, n_results: int = 1, spread: bool = False) -> Any:
+        """Call `work` in a task whose result stays on the cluster; it runs beside its largest argument where it can.
+
+        Args:
+            work: a function of a module.
+            arguments: references are replaced by their values.
+            n_results: `work` returns a list of so many, and each gets a reference of its own.
+            spread: run on different nodes in turn, wherever the arguments lie.
+        Returns:
+            a reference to pass as an argument, or a list of `n_results` of them. Ray itself runs the task again when
+            its worker dies, or when the node dies that holds its result.
+        """
+        strategy = "SPREAD" if spread else "DEFAULT"
+        key = (work, n_results, strategy)
+        if key not in self._remote:
+            how = {"num_cpus": 1, "max_retries": ATTEMPTS, "num_returns": n_results, "scheduling_strategy": strategy}
+            self._remote[key] = self.ray.remote(**how)(work)
+        return self._remote[key].remote(*arguments)
 
     def run(
         self,
@@ -276,13 +296,13 @@ def _silence(ray: ModuleType) -> None:
         worker._worker_logs_enabled = False
 
 
-def _size_of(ray: ModuleType) -> tuple[int, int]:
-    """Tasks that run at the same time, and the least bytes of an object store among the nodes that run tasks."""
+def _size_of(ray: ModuleType) -> tuple[int, int, int]:
+    """Tasks that run at the same time, the nodes they run on, and the least bytes of an object store among these."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     if not nodes:
         raise ResourceError("--on ray: the cluster has no node with a CPU for tasks. Start one with `ray start`.")
     n_workers = sum(int(node["CPU"]) for node in nodes)
-    return n_workers, int(min(node.get("object_store_memory", 0) for node in nodes))
+    return n_workers, len(nodes), int(min(node.get("object_store_memory", 0) for node in nodes))
 
 
 def about_worker() -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import IO
 
 import polars as pl
 
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.checks import did_you_mean
 from deepcuts.config import require
 from deepcuts.data.archives import open_bytes
@@ -160,6 +161,7 @@ def _rows(
 
 
 def _parquet(data: bytes, path: Path) -> pl.DataFrame:
+    check_parquet(data, str(path))
     try:
         table = pl.read_parquet(io.BytesIO(data))
         flat = [name for name in table.columns if not table[name].dtype.is_nested()]

@@ -14,6 +14,7 @@ from typing import IO
 
 import polars as pl
 
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.config import require
 from deepcuts.data.archives import members, open_bytes, tables_among
 from deepcuts.data.columns import (
@@ -235,6 +236,7 @@ def _whole_file(path: Path, stream: IO[bytes], sample: bytes, stack: ExitStack) 
 def _parquet_rows(
     source: Path | bytes, where: str, settings: EventSettings, wanted: dict[str, str | None], notes: Counter[str]
 ) -> Iterator[pl.DataFrame]:
+    check_parquet(source, where)
     try:
         table = pl.scan_parquet(source)
         schema = table.collect_schema()

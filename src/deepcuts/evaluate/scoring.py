@@ -37,7 +37,8 @@ from deepcuts.evaluate.metrics import (
 )
 from deepcuts.evaluate.partial_result import PartialResult
 from deepcuts.evaluate.systems import WITH_INTERVALS, EvaluateSettings, Evaluation, Row, System
-from deepcuts.kernels.native import default_threads, one_blas_thread
+from deepcuts.kernels.crew import one_blas_thread
+from deepcuts.kernels.native import default_threads
 from deepcuts.kernels.places import count_places, places_by_sorting
 from deepcuts.kernels.product import DistinctRows
 from deepcuts.progress import progress

@@ -31,7 +31,7 @@ from scipy import linalg, sparse
 from deepcuts.checks import check_finite, check_shape
 from deepcuts.errors import InputError
 from deepcuts.kernels import exact, native
-from deepcuts.kernels.native import each, every, one_blas_thread
+from deepcuts.kernels.crew import each, every, one_blas_thread
 
 # With λ = 0 G may be singular: λ is at least this share of its mean eigenvalue. It moves the objective by as little.
 SMALLEST_RIDGE = 1e-10

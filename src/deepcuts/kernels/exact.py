@@ -20,7 +20,7 @@ from scipy import linalg
 from scipy.linalg import cython_lapack
 
 from deepcuts.kernels import native
-from deepcuts.kernels.native import each, every
+from deepcuts.kernels.crew import each, every
 
 TOO_LARGE_FOR_FLOAT32 = 1000  # surplus of which float32 keeps fewer than four digits
 NUMBERS_AT_ONCE = 2**19  # in the fixed rows that one step works on: two megabytes stay in the cache

@@ -15,7 +15,7 @@ import numpy as np
 
 from deepcuts.checks import check_finite
 from deepcuts.kernels import native
-from deepcuts.kernels.native import each
+from deepcuts.kernels.crew import each
 
 COUNTED_AT_MOST = 100  # relevant songs of a user: a walk takes as long for about so many as a sort and look-ups
 ROWS_AT_ONCE = 64  # of scores, for one thread

@@ -16,15 +16,17 @@ The loop is in C (`_scan.c`). Without it `may_be_best_plainly` promises the same
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
 import numpy as np
 
 from deepcuts.kernels import native
-from deepcuts.kernels.native import each
+from deepcuts.kernels.crew import each
 
 LANES = 32  # rounded rows are padded to a multiple: the compiler sums what is left over one by one
 TOP = 127  # of an 8-bit number, the same on both sides of zero
 ROWS_AT_ONCE = 1024  # rounded at a time
+WORTH_THREADS = 16_000_000  # numbers to read: below a millisecond, other callers need the processors more
 SLACK = 2.0**-40  # share by which bounds are widened: rounding of the few float64 operations behind them
 
 
@@ -99,9 +101,9 @@ def may_be_best(
     assert module is not None, "callers take may_be_best_plainly where the C loop is missing"
     n, width = rounded.rows.shape
     p, unit, gone = _round_query(query, width)
-    near = float(np.linalg.norm(query.astype(np.float64))) * (1 + SLACK)
+    near = _length(query.astype(np.float64)) * (1 + SLACK)
     best = len(module.instructions()) - 1
-    blocks = _blocks(n, n_threads or native.default_threads())
+    blocks = _blocks(n, (n_threads or native.default_threads()) if rounded.rows.size >= WORTH_THREADS else 1)
     found, high = np.empty(n, np.int32), np.empty(n)  # written where something was found: the rest takes no memory
     lows, n_found = np.empty((len(blocks), k)), {}
 
@@ -124,16 +126,23 @@ def _round_query(query: np.ndarray, width: int) -> tuple[np.ndarray, float, floa
     top = min(2**15 - 1, (2**31 - 1) // (TOP * width))
     unit = float(np.abs(exact).max(initial=0)) / top
     p = np.zeros(width, np.int16)
-    if unit > 0:
-        p[: len(exact)] = np.rint(exact / unit)
-    gone = float(np.linalg.norm(exact - unit * p[: len(exact)].astype(np.float64)))
-    return p, unit, gone + SLACK * float(np.linalg.norm(exact))
+    if not unit > 0:
+        return p, unit, _length(exact) * (1 + SLACK)
+    whole = np.rint(exact / unit)
+    p[: len(exact)] = whole
+    return p, unit, _length(exact - unit * whole) + SLACK * _length(exact)
+
+
+def _length(vector: np.ndarray) -> float:
+    """|x| in float64."""
+    return sqrt(float(vector @ vector))
 
 
 def _blocks(n: int, n_threads: int) -> list[tuple[int, int]]:
     """Two blocks for each thread: each begins without a lower bound, so many blocks find many rows."""
-    cuts = np.linspace(0, n, min(n, 2 * n_threads) + 1, dtype=int).tolist() if n_threads > 1 else [0, n]
-    return list(pairwise(cuts))
+    if n_threads == 1:
+        return [(0, n)]
+    return list(pairwise(np.linspace(0, n, min(n, 2 * n_threads) + 1, dtype=int).tolist()))
 
 
 def _kth_largest(values: np.ndarray, k: int) -> float:

@@ -1,21 +1,18 @@
 """Vector quantisation: the nearest word of each frame, and k-means by Lloyd's sweeps on top of it.
 
-A word is a typical frame, one centre of k-means. The loop over frames and words exists in C (`_words.c`: as fast as a
-matrix product, and the table of frames × words is never written), and as that product in NumPy where no compiler was
-found at installation. Every sum runs in a fixed order, so the result does not depend on the number of threads.
+A word is a typical frame, one centre of k-means. Frames are compared by a matrix product, a block of frames at a time
+and small enough for its table of frames × words to stay in the cache. Blocks are the same whatever the number of
+threads, and so is the result.
 """
 
 import numpy as np
 from scipy import sparse
 
 from deepcuts.checks import check_shape
-from deepcuts.kernels import native
-from deepcuts.kernels.native import each, every, one_blas_thread
+from deepcuts.kernels.crew import each, every, one_blas_thread
 from deepcuts.progress import progress
 
-SCORES_IN_CACHE = 2**20  # the twin's block of frames × words as float32: 4 MB, so that row maxima are read from cache
-FRAMES_AT_ONCE = 20 * 96  # of the C loop: whole groups of the 96 it keeps in the nearest cache
-TILE = 64  # words side by side in the C loop
+SCORES_IN_CACHE = 2**20  # a block of frames × words as float32: 4 MB, so that row maxima are read from cache
 
 
 @one_blas_thread()
@@ -38,36 +35,16 @@ def nearest_word(frames: np.ndarray, words: np.ndarray, *, n_threads: int | None
     centred = words.astype(np.float32) - shift
     start = (-0.5 * np.einsum("kc,kc->k", centred, centred, dtype=np.float64)).astype(np.float32)
     nearest = np.empty(len(frames), dtype=np.int32)
-    module = native.loop("_words")
-    rows = FRAMES_AT_ONCE if module else max(SCORES_IN_CACHE // len(words), 16)
-    tiles = _tiles(centred, start) if module else ()
-    plan = np.vstack([centred.T, start])  # of the twin: the ones beside x bring the starts in
+    plan = np.vstack([centred.T, start])  # the ones beside x bring the starts in
 
     def work(block: tuple[int, int]) -> None:
         part = slice(*block)
         x = np.ascontiguousarray(frames[part], np.float32) - shift
-        if module:
-            module.nearest_words(*tiles, x, nearest[part], 0, len(x), len(module.instructions()) - 1)
-        else:
-            nearest[part] = (np.column_stack([x, np.ones(len(x), np.float32)]) @ plan).argmax(axis=1)
+        nearest[part] = (np.column_stack([x, np.ones(len(x), np.float32)]) @ plan).argmax(axis=1)
 
+    rows = max(SCORES_IN_CACHE // len(words), 16)
     each(work, every(len(frames), rows), n_threads, len(frames) * len(words))
     return nearest
-
-
-def _tiles(words: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Words as the C loop reads them, channel by channel [n_tiles, n_channels, TILE], and their starts [n_tiles, TILE].
-
-    Where the last tile holds no word the start is -inf, which never wins.
-    """
-    n_words, n_channels = words.shape
-    n_tiles = -(-n_words // TILE)
-    padded = np.zeros((n_tiles * TILE, n_channels), np.float32)
-    padded[:n_words] = words
-    starts = np.full(n_tiles * TILE, -np.inf, np.float32)
-    starts[:n_words] = start
-    tiles = np.ascontiguousarray(padded.reshape(n_tiles, TILE, n_channels).transpose(0, 2, 1))
-    return tiles, starts.reshape(n_tiles, TILE)
 
 
 def nearest_word_slow(frames: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ PARTS = {
     "real_paper.json": "runs/lastfm.sh ../shared/data",
     "taste_profile.json": "runs/taste_profile.sh ../shared/data",
     "real_audio.json": "runs/real_audio.sh",
+    "fuzz.json": "make fuzz",
     "paper_stages.json": "python bench/paper_stages.py",
     "choose.json": "deepcuts experiment choose",
 }

@@ -38,12 +38,14 @@ class EncoderKind:
         fit: (training_set, settings, checkpoint folder or None) → encoder.
         build: (provenance, learned arrays) → the same encoder again.
         losses: keys of LOSSES that it can make small.
+        ends_with_all: the validation songs only choose at first; in the end they are learned from too.
     """
 
     settings: type[EncoderSettings]
     fit: Callable[[TrainingSet, Any, Path | None], Encoder]
     build: Callable[[Provenance, dict[str, np.ndarray]], Encoder]
     losses: tuple[str, ...] = ("mse",)
+    ends_with_all: bool = False
 
 
 def _fit_cnn(training_set: TrainingSet, settings: CnnSettings, checkpoint: Path | None) -> Encoder:
@@ -82,7 +84,10 @@ ENCODERS: dict[str, EncoderKind] = {
         StackSettings, lambda training_set, settings, _: fit_stack(training_set, settings), build_stack
     ),
     "relevance": EncoderKind(
-        RelevanceSettings, lambda training_set, settings, _: fit_relevance(training_set, settings), build_relevance
+        RelevanceSettings,
+        lambda training_set, settings, _: fit_relevance(training_set, settings),
+        build_relevance,
+        ends_with_all=True,
     ),
     "cnn": EncoderKind(CnnSettings, _fit_cnn, _build_cnn, LOSS_NAMES),
 }

@@ -133,9 +133,9 @@ def listeners_of(factors: SongFactors, songs: Vocabulary) -> np.ndarray | None:
 
 
 def join_songs(
-    features: Features, factors: SongFactors, settings: EncoderSettings
+    features: Features, factors: SongFactors, settings: EncoderSettings, quiet: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Songs that have both sound and factors, in the order of the features.
+    """Songs that have both sound and factors, in the order of the features; `quiet` logs nothing.
 
     Returns:
         positions in features [n], targets in their own scale [n, n_factors] float64, weights [n] float32.
@@ -149,7 +149,8 @@ def join_songs(
             f"features and factors have no song in common: features has ids such as {examples_of(features.songs)}, "
             f"factors such as {examples_of(factors.songs)}. Check that both use the same song ids."
         )
-    logger.info(
+    log = logger.debug if quiet else logger.info
+    log(
         "%d songs have sound and factors; %d lack factors, %d lack sound",
         len(heard),
         len(features.songs) - len(heard),
@@ -163,7 +164,7 @@ def join_songs(
         norms = np.linalg.norm(targets, axis=1)
         kept &= norms > 0
         targets = targets / np.maximum(norms, np.finfo(np.float64).tiny)[:, None]
-    if not kept.all():
+    if not kept.all() and not quiet:
         logger.warning("%d songs are left out: they have no listeners or factors of length 0", (~kept).sum())
     if not kept.any():
         raise InputError(f"factors: none of {len(heard)} songs has listeners and factors longer than 0.")
@@ -210,6 +211,18 @@ def hold_out(
     n_held_out = int(np.ceil(settings.validation * len(songs))) if len(songs) > 1 else 0
     held_out[rng.permutation(len(songs))[: min(n_held_out, len(songs) - 1)]] = True
     return held_out
+
+
+def kept_aside(
+    features: Features, factors: Factors | SongFactors, settings: EncoderSettings, validation: Vocabulary | None
+) -> Vocabulary:
+    """Ids of the songs that an encoder of these settings does not fit: validation songs with sound and factors.
+
+    Args as for `make_training_set`, which cuts the same songs at random where none are named.
+    """
+    learned = factors.songs if isinstance(factors, Factors) else factors
+    songs = features.songs.take(join_songs(features, learned, settings, quiet=True)[0])
+    return songs.take(np.flatnonzero(hold_out(songs, validation, settings, np.random.default_rng(settings.seed))))
 
 
 def target_scaling(targets: np.ndarray) -> tuple[np.ndarray, float]:

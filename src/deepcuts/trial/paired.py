@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from deepcuts.artifacts.vocabulary import read_parquet
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.evaluate.bootstrap import compare_draws
 from deepcuts.evaluate.buckets import auc_gaps, buckets_of
@@ -51,8 +52,8 @@ def read_trial(folder: Path, system: str = "") -> Tried:
     """
     try:
         report = dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
-        users, songs = pl.read_parquet(folder / "users.parquet"), pl.read_parquet(folder / "songs.parquet")
-    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        users, songs = read_parquet(folder / "users.parquet"), read_parquet(folder / "songs.parquet")
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: not a whole trial ({error}). Run `deepcuts trial` again.") from error
     name = system or str(report.get("settings", {}).get("encoder", ""))
     names = users["system"].unique().sort().to_list()

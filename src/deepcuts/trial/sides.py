@@ -16,6 +16,7 @@ import polars as pl
 from deepcuts import store
 from deepcuts.artifacts import Factors, SongFactors, UserFactors, Vocabulary, derive
 from deepcuts.artifacts.bundle import Bundle
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.errors import InputError
 from deepcuts.evaluate import System
 
@@ -128,6 +129,7 @@ def read_scores(path: Path) -> pl.DataFrame:
                 path, columns=list(COLUMNS), schema_overrides={"user_id": pl.String, "song_id": pl.String}
             )
         else:
+            check_parquet(path, str(path))
             table = pl.read_parquet(path, columns=list(COLUMNS))
         table = table.select(pl.col("user_id", "song_id").cast(pl.String), pl.col("score").cast(pl.Float64))
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 import polars as pl
 
+from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.data.histories.listens import Collected
 from deepcuts.data.histories.sources import PARQUET, Source
 
@@ -36,6 +37,8 @@ def _schema(source: Source) -> list[str]:
 
 def read_yambda(source: Source, out: Collected) -> None:
     """Take the events of one file: its columns say whether they are listens, its name which marks they are."""
+    if source.path is not None:
+        check_parquet(source.path, source.where)
     table = pl.read_parquet(source.path) if source.path is not None else pl.DataFrame()
     ids = {"user": pl.col("uid").cast(pl.String), "song_id": pl.col("item_id").cast(pl.String)}
     base = PurePath(source.base).stem
