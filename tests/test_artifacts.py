@@ -236,3 +236,13 @@ def test_lineages_add_up_and_what_is_unknown_stays_unknown() -> None:
     assert (silent.space, silent.learned_from, silent.protocol) == (None, None, None)
     with pytest.raises(InputError, match="different factorisations"):
         derive(one, Lineage("other", Vocabulary([]), "clean"))
+
+
+def test_ids_asked_for_again_and_again_are_found_as_in_a_join() -> None:
+    """A server asks for one id at a time: from the third time on a dictionary answers, with the same positions."""
+    songs = Vocabulary(["b", "é", "a"])
+    for _ in range(5):
+        assert songs.find(["a", "e\u0301", "nobody", ""]).tolist() == [2, 1, -1, -1]
+        assert songs.find(()).tolist() == []
+        with pytest.raises(InputError, match="unknown song id 'nobody'"):
+            songs.positions(["b", "nobody"])

@@ -13,7 +13,7 @@ from sides import Row
 BENCH = Path(__file__).parents[2] / "bench"
 # Not measured one by one: what they share, the pages, and what has a command of its own.
 OTHERS = {"sides", "floors", "growth", "page", "run", "stages", "million", "paper_stages", "kill_extract", "mlr"}
-OTHERS |= {"real_audio", "light", "ray_als"}
+OTHERS |= {"real_audio", "light", "serve_load", "ray_als"}
 
 
 def test_every_benchmark_is_run_by_make_bench():
@@ -40,3 +40,13 @@ def test_serving_without_torch_is_measured(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     for row in json.loads((tmp_path / "light.json").read_text()).values():
         assert row["ratio of memory"][0] < 1
+
+
+@pytest.mark.slow
+def test_a_server_under_load_is_measured_beside_implicit(tmp_path):
+    command = [sys.executable, str(BENCH / "serve_load.py"), "--quick", "-o", str(tmp_path / "load.json")]
+    subprocess.run(command, check=True, capture_output=True)
+    (result,) = json.loads((tmp_path / "load.json").read_text())
+    assert len(result["rows"]) == 2 * 2 * 3  # servers, queries, numbers of connections
+    assert all(row["n"] >= 1 for row in result["rows"])
+    assert "| user | 64 |" in (tmp_path / "load.md").read_text()

@@ -337,3 +337,24 @@ def test_no_request_of_its_own_description_is_answered_by_a_fault(state):
 
         ask()
     assert n_calls > 100
+
+
+def test_rows_of_the_catalogue_share_texts_and_keep_kinds(state):
+    """Equal texts are one object; a track 1 and a duration 1.0 stay an int and a float."""
+    one, two = (state.model.catalogue.by_id[song_id] for song_id in ("s/0", "s/3"))
+    assert one.about["artist"] is two.about["artist"]
+    assert isinstance(two.about["track"], int)
+    assert isinstance(two.about["duration"], float)
+    assert dict(one.about)["song_id"] == "s/0"
+    assert one.about.get("no such column") is None
+
+
+def test_refusals_and_errors_are_counted_and_carry_the_headers(client, state):
+    for path, status in (("/api/songs/nosuch", 404), ("/api/similar/s/0?k=0", 422), ("/health", 200)):
+        answer = client.get(path)
+        assert answer.status_code == status
+        assert answer.headers["X-Frame-Options"] == "DENY"
+    assert client.get("/health", headers={"host": "evil.example"}).status_code == 403
+    assert state.counts["/health", 200] == 1
+    assert state.counts["other", 403] == 1
+    assert state.counts["/api/songs/{song_id:path}", 404] == 1

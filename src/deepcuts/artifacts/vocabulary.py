@@ -1,5 +1,6 @@
 """Outside ids ↔ positions."""
 
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,9 @@ from deepcuts import store
 from deepcuts.artifacts.parquet import check_parquet
 from deepcuts.checks import did_you_mean
 from deepcuts.errors import ArtifactError, InputError
+
+FEW = 1_000  # ids looked up one by one
+LOOKUPS_JOINED = 2  # of few ids: from the next on, a dictionary of all ids pays for itself
 
 
 class Vocabulary:
@@ -26,6 +30,7 @@ class Vocabulary:
 
     def __init__(self, ids: Iterable[str] | pl.Series, noun: str = "song") -> None:
         self.noun = noun
+        self._lookups = 0
         series = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
         self.ids = composed(series).rename(f"{noun}_id").rechunk()
         if self.ids.null_count() or (self.ids == "").any():
@@ -55,8 +60,20 @@ class Vocabulary:
     def _table(self) -> pl.DataFrame:
         return pl.DataFrame({"id": self.ids, "position": np.arange(len(self), dtype=np.int64)})
 
+    @cached_property
+    def _position_of(self) -> dict[str, int]:
+        return {one: at for at, one in enumerate(self.ids.to_list())}
+
     def find(self, ids: Iterable[str] | pl.Series) -> np.ndarray:
-        """Positions [n] of ids, -1 for those unknown."""
+        """Positions [n] of ids, -1 for those unknown.
+
+        Many are joined; a few, asked for time and again as a server does, are looked up one by one.
+        """
+        if isinstance(ids, list | tuple) and len(ids) <= FEW and all(isinstance(one, str) for one in ids):
+            self._lookups += 1
+            if self._lookups > LOOKUPS_JOINED:
+                held = self._position_of
+                return np.array([held.get(unicodedata.normalize("NFC", one), -1) for one in ids], dtype=np.int64)
         asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
         joined = pl.DataFrame({"id": composed(asked)}).join(self._table, on="id", how="left", maintain_order="left")
         return joined["position"].fill_null(-1).to_numpy().copy()
@@ -67,10 +84,11 @@ class Vocabulary:
         Raises:
             InputError: an id is unknown (names it, how many there are, and a near miss).
         """
-        asked = ids if isinstance(ids, pl.Series) else pl.Series(values=list(ids), dtype=pl.String)
-        found = self.find(asked)
+        held = ids if isinstance(ids, pl.Series) else list(ids)
+        found = self.find(held)
         missing = np.flatnonzero(found < 0)
         if len(missing):
+            asked = pl.Series(values=held, dtype=pl.String) if isinstance(held, list) else held
             first = str(asked[int(missing[0])])
             hint = did_you_mean(first, self.ids.head(100_000).to_list())
             head = f"{where}: " if where else ""

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Annotated
 
 import typer
@@ -42,6 +43,7 @@ def serve(
     check_served(model)
     beside = MediaServer.of_navidrome(media_server) if media_server is not None else None
     state = State(model, data=data, users=user or [], secured=login, server=beside)
+    one_blas_thread()
     bundle = state.model.answers.bundle
     if beside is not None:
         n = len(set(bundle.songs.songs.ids.to_list()) & set(beside.songs.ids.ids.to_list()))
@@ -53,10 +55,18 @@ def serve(
     config = uvicorn.Config(create_app(state), host=host, port=port, log_level="warning", server_header=False)
     server = uvicorn.Server(config)
     socket = config.bind_socket()
+    socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # connections inherit it; else an answer waits 40 ms for the client
     shown = f"[{host}]" if ":" in host else host
     say(f"Open http://{shown}:{socket.getsockname()[1]}/   (Ctrl-C ends it)")
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     server.run(sockets=[socket])
+
+
+def one_blas_thread() -> None:
+    """Let every answer use one thread: a server has several answers to give at once, and BLAS threads wait in turn."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def check_host(host: str, login: bool) -> None:

@@ -14,6 +14,7 @@ rounding hurts (one huge factor beside many small ones) more songs remain, never
 The loop is in C (`_scan.c`). Without it `may_be_best_plainly` promises the same from the full rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -54,14 +55,26 @@ def round_rows(rows: np.ndarray, order: np.ndarray, n_threads: int | None = None
         rows: y [n, n_factors] float32, finite.
         order: positions [n] of the rows, in the order in which they shall stand.
     """
-    n, n_factors = rows.shape
+    return round_taken(rows.__getitem__, order, rows.shape[1], n_threads)
+
+
+def round_taken(
+    take: Callable[[np.ndarray], np.ndarray], order: np.ndarray, n_factors: int, n_threads: int | None = None
+) -> Rounded:
+    """As `round_rows`, for rows that are made some at a time.
+
+    Args:
+        take: gives the rows at positions [any] as [any, n_factors] float32, finite.
+        order: positions [n] of the rows, in the order in which they shall stand.
+    """
+    n = len(order)
     rounded = np.empty((n, -(-n_factors // LANES) * LANES), np.int8)
     rounded[:, n_factors:] = 0
     scale, error, length = (np.empty(n, np.float32) for _ in range(3))
 
     def work(block: tuple[int, int]) -> None:
         part = slice(*block)
-        exact = rows[order[part]].astype(np.float64)
+        exact = take(order[part]).astype(np.float64)
         scale[part] = np.abs(exact).max(axis=1, initial=0) / TOP
         c = scale[part, None].astype(np.float64)
         q = np.divide(exact, c, out=np.zeros_like(exact), where=c > 0)
@@ -72,7 +85,7 @@ def round_rows(rows: np.ndarray, order: np.ndarray, n_threads: int | None = None
         error[part] = _up(np.linalg.norm(exact - q, axis=1))
 
     blocks = [(begin, min(begin + ROWS_AT_ONCE, n)) for begin in range(0, n, ROWS_AT_ONCE)]
-    each(work, blocks, n_threads, rows.size)
+    each(work, blocks, n_threads, rounded.size)
     return Rounded(rounded, scale, error, length)
 
 

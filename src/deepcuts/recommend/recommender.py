@@ -18,8 +18,8 @@ from deepcuts.errors import InputError, SettingError
 from deepcuts.kernels.als import gram as gram_of
 from deepcuts.recommend.content import ContentTaste, is_content
 from deepcuts.recommend.filters import Filters, capped, distinct, fits
+from deepcuts.recommend.patterns import Patterns
 from deepcuts.recommend.scan import SongIndex
-from deepcuts.recommend.similar import usage_space
 from deepcuts.recommend.topk import WHICH
 
 Listener = str | Mapping[str, float]
@@ -31,11 +31,15 @@ class Recommender:
     Args:
         bundle: users, songs, plays and names.
         hear: sound file → its predicted song factors, one row, for `place`; None for a model that hears no new songs.
+        n_threads: for one answer; None takes all processors, and 1 suits a server that answers many at once.
     """
 
-    def __init__(self, bundle: Bundle, hear: Callable[[Path], SongFactors] | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, hear: Callable[[Path], SongFactors] | None = None, *, n_threads: int | None = None
+    ) -> None:
         self.bundle = bundle
         self.hear = hear
+        self.n_threads = n_threads
         settings = bundle.users.settings
         self.alpha, self.epsilon = float(settings.get("alpha", 2.0)), float(settings.get("epsilon", 1e-6))
         self.regularization = max(float(settings.get("regularization", 1.0)), 1e-6)
@@ -45,12 +49,17 @@ class Recommender:
     @cached_property
     def index(self) -> SongIndex:
         """All songs, ready to be ranked for one vector."""
-        return SongIndex(self.bundle.songs.vectors)
+        return SongIndex(self.bundle.songs.vectors, n_threads=self.n_threads)
 
     @cached_property
-    def _row_of(self) -> dict[str, int]:
-        """Song id → row: a join over all ids for every request would take longer than solving it."""
-        return {song_id: row for row, song_id in enumerate(self.bundle.songs.songs.ids.to_list())}
+    def alike(self) -> SongIndex:
+        """All songs, ready to be ranked by how like a pattern they are."""
+        return SongIndex(self.patterns, n_threads=self.n_threads)
+
+    @cached_property
+    def _names(self) -> pl.DataFrame:
+        """What every list shows of a song."""
+        return self.bundle.table.select("song_id", "title", "artist")
 
     @cached_property
     def warm(self) -> np.ndarray:
@@ -65,13 +74,11 @@ class Recommender:
         return gram_of(vectors) + self.regularization * np.eye(vectors.shape[1])
 
     @cached_property
-    def patterns(self) -> np.ndarray:
-        """Unit vectors whose products are cosines of usage patterns [n_songs, n_factors] float32; of a content model,
-        of how songs sound.
-        """
+    def patterns(self) -> Patterns:
+        """Unit vectors whose products are cosines of usage patterns; of a content model, of how songs sound."""
         if self.by_sound:
-            return unit_rows(self.bundle.songs.vectors)
-        return usage_space(self.bundle.users.vectors, self.bundle.songs.vectors).astype(np.float32)
+            return Patterns(self.bundle.songs.vectors)
+        return Patterns.of_usage(self.bundle.users.vectors, self.bundle.songs.vectors)
 
     # ---- who is asking ----
 
@@ -99,11 +106,7 @@ class Recommender:
     def _evidence(self, plays: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if not plays:
             raise InputError("plays: contain no songs. Name at least one liked song.")
-        known = self._row_of
-        if all(song_id in known for song_id in plays):
-            rows = np.array([known[song_id] for song_id in plays], dtype=np.int64)
-        else:  # another form of an id, or an unknown one: the vocabulary finds it or names it
-            rows = self.bundle.songs.songs.positions(list(plays), where="plays")
+        rows = self.bundle.songs.songs.positions(list(plays), where="plays")
         counts = np.array(list(plays.values()), dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(counts) | (counts == 0))
         if len(bad):
@@ -116,7 +119,7 @@ class Recommender:
         """Song id → plays of the user at a position, as the model holds them."""
         p = self.bundle.plays
         span = slice(p.indptr[user], p.indptr[user + 1])
-        ids = self.bundle.songs.songs.ids.gather(p.indices[span].astype(np.int64)).to_list()
+        ids = self.bundle.songs.songs.ids[p.indices[span].astype(np.int64)].to_list()
         return dict(zip(ids, p.data[span].tolist(), strict=True))
 
     def _listener(self, who: Listener) -> tuple[str, np.ndarray, dict[str, float], str]:
@@ -159,7 +162,8 @@ class Recommender:
         many: Sequence[Listener] = [users] if isinstance(users, str | Mapping) else users
         filters = filters or Filters()
         allowed = self._allowed(which, filters)
-        return pl.concat([self._list(who, k, allowed, filters) for who in many])
+        lists = [self._list(who, k, allowed, filters) for who in many]
+        return lists[0] if len(lists) == 1 else pl.concat(lists)
 
     def _list(self, who: Listener, k: int, allowed: np.ndarray, filters: Filters) -> pl.DataFrame:
         name, vector, history, method = self._listener(who)
@@ -197,21 +201,24 @@ class Recommender:
             raise SettingError(f"which = {which!r}: expected {', '.join(WHICH)}.")
         may = np.full(len(self.bundle.songs), True) if which == "both" else np.equal(self.warm, which == "warm")
         may = may & fits(self.bundle.table, filters)
-        left_out = self.bundle.songs.songs.find(list(filters.exclude))
-        may[left_out[left_out >= 0]] = False
+        if filters.exclude:
+            left_out = self.bundle.songs.songs.find(list(filters.exclude))
+            may[left_out[left_out >= 0]] = False
         return may
 
     def _rows(self, name: str, songs: np.ndarray, scores: np.ndarray, method: str) -> pl.DataFrame:
-        shown = self.bundle.table[songs].select("song_id", "title", "artist")
-        return shown.select(
-            pl.lit(name).alias("user_id"),
-            "song_id",
-            pl.Series("score", scores, dtype=pl.Float32),
-            pl.int_range(1, len(songs) + 1, dtype=pl.Int32).alias("rank"),
-            "title",
-            "artist",
-            pl.lit(method).alias("method"),
-        )
+        """A list for somebody, in the form of `recommend`."""
+        listed = self._listed(songs, scores)
+        who, how = (pl.Series([value] * len(songs), dtype=pl.String) for value in (name, method))
+        return pl.DataFrame({"user_id": who, **listed, "method": how})
+
+    def _listed(self, songs: np.ndarray, scores: np.ndarray) -> dict[str, pl.Series]:
+        """The columns of a list of songs: a query of polars would take longer than to find the songs."""
+        shown = self._names[songs]
+        rank = pl.Series(np.arange(1, len(songs) + 1, dtype=np.int32))
+        score = pl.Series(np.asarray(scores, dtype=np.float32))
+        names = {column: shown[column] for column in ("title", "artist")}
+        return {"song_id": shown["song_id"], "score": score, "rank": rank, **names}
 
     def empty_list(self) -> pl.DataFrame:
         """A list without songs, in the form of `recommend`."""
@@ -226,17 +233,17 @@ class Recommender:
             InputError: an unknown song id.
         """
         song = int(self.bundle.songs.songs.positions([song_id], where="model")[0])
-        return self._like(self.patterns[song], k, which, leave_out=song)
+        return self._like(self.patterns.take(np.array([song]))[0], k, which, leave_out=song)
 
     def _like(self, pattern: np.ndarray, k: int, which: str, leave_out: int | None = None) -> pl.DataFrame:
         require(k >= 1, "k", k, "at least 1")
-        may: np.ndarray = self._allowed(which, Filters()) & self.patterns.any(axis=1)
+        may: np.ndarray = self._allowed(which, Filters()) & self.patterns.held
         if leave_out is not None:
             may[leave_out] = False
-        scores = (self.patterns * pattern).sum(axis=1)  # row by row, so that equal songs score equal
-        order = np.flatnonzero(may)
-        order = order[np.lexsort((self.index.place[order], -scores[order]))][:k]
-        return self._rows("", order, scores[order], "similar").drop("user_id", "method")
+        if not may.any() or not pattern.any():
+            return pl.DataFrame(self._listed(np.zeros(0, np.int64), np.zeros(0)))
+        songs, scores = self.alike.best(pattern, k, ~may)
+        return pl.DataFrame(self._listed(songs, scores))
 
     def path(self, start: str, end: str, n: int = 10) -> pl.DataFrame:
         """A way from one song to another in small steps: each step is the unused song nearest to the line between.
@@ -247,17 +254,18 @@ class Recommender:
         require(n >= 2, "n", n, "at least 2")
         a, b = self.bundle.songs.songs.positions([start, end], where="model").tolist()
         chosen = [a]
-        free = np.array(self.patterns.any(axis=1))
+        free = self.patterns.held.copy()
         free[[a, b]] = False
+        ends = self.patterns.take(np.array([a, b]))
         for step in range(1, n - 1):
-            point = self.patterns[a] * (1 - step / (n - 1)) + self.patterns[b] * (step / (n - 1))
+            point = ends[0] * (1 - step / (n - 1)) + ends[1] * (step / (n - 1))
             if not free.any():
                 break
-            nearest = int(np.argmax(np.where(free, self.patterns @ point, -np.inf)))
+            nearest = int(np.argmax(np.where(free, self.patterns.dot(point), -np.inf)))
             chosen.append(nearest)
             free[nearest] = False
         order = np.array(chosen if a == b and n == 2 else [*chosen, b], dtype=np.int64)
-        return self._rows("", order, self.patterns[order] @ self.patterns[a], "path").drop("user_id", "method")
+        return pl.DataFrame(self._listed(order, self.patterns.take(order) @ ends[0]))
 
     def playlist(self, seeds: Sequence[str], k: int = 25, *, filters: Filters | None = None) -> pl.DataFrame:
         """Songs around several seeds, the seeds first, near-duplicates left out and artists spaced.
@@ -268,15 +276,15 @@ class Recommender:
         require(k >= len(seeds) >= 1, "k", k, "at least as many as there are seeds")
         rows = self.bundle.songs.songs.positions(list(seeds), where="model")
         filters = filters or Filters(per_artist=3)
-        may: np.ndarray = self._allowed("both", filters) & self.patterns.any(axis=1)
+        may: np.ndarray = self._allowed("both", filters) & self.patterns.held
         may[rows] = False
-        scores = self.patterns @ self.patterns[rows].mean(axis=0)
+        scores = self.patterns.dot(self.patterns.take(rows).mean(axis=0))
         order = np.flatnonzero(may)
         order = distinct(order[np.lexsort((self.index.place[order], -scores[order]))], rows, self.bundle.table)
         chosen = np.concatenate(
             [rows, capped(order, k - len(rows), self.bundle.table, filters) if k > len(rows) else rows[:0]]
         )
-        return self._rows("", chosen, scores[chosen], "playlist").drop("user_id", "method")
+        return pl.DataFrame(self._listed(chosen, scores[chosen]))
 
     # ---- new songs, and reasons ----
 
@@ -297,13 +305,7 @@ class Recommender:
         """The songs most like a new one, given its vector [n_factors]; as `similar`. Where nobody has played any song,
         all are listed.
         """
-        return self._like(self._pattern(vector), k, which if self.warm.any() else "both")
-
-    def _pattern(self, vector: np.ndarray) -> np.ndarray:
-        if self.by_sound:
-            return unit_rows(vector[None])[0]
-        both = np.vstack([vector, self.bundle.songs.vectors[:1]])
-        return usage_space(self.bundle.users.vectors, both)[0].astype(np.float32)
+        return self._like(self.patterns.of(vector[None])[0], k, which if self.warm.any() else "both")
 
     def audience(self, song: str | np.ndarray, k: int = 20) -> pl.DataFrame:
         """The listeners most likely to care for a song, and the artists they play most.
@@ -381,9 +383,3 @@ class Recommender:
         matrix = self.gram + (y * surplus[:, None]).T @ y
         towards = np.linalg.solve(matrix, self.bundle.songs.vectors[song].astype(np.float64))
         return np.where(liked, (1 + surplus) * (y @ towards), 0.0)
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths, float32; zeros stay."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros(rows.shape, np.float32), where=length > 0)

@@ -7,6 +7,7 @@ service that keeps it, never for one list.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -14,10 +15,38 @@ from deepcuts.checks import check_finite, check_shape
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.kernels import native
-from deepcuts.kernels.scan import longest, may_be_best, may_be_best_plainly, round_rows
+from deepcuts.kernels.crew import one_blas_thread
+from deepcuts.kernels.scan import longest, may_be_best, may_be_best_plainly, round_taken
 from deepcuts.recommend.topk import tie_order
 
 SONGS_AT_ONCE = 4096  # scored again in float64 at a time
+
+
+class SongRows(Protocol):
+    """A row for each song, held or made when it is asked for."""
+
+    shape: tuple[int, ...]
+
+    def take(self, songs: np.ndarray) -> np.ndarray:
+        """Rows of songs at positions [n, n_factors] float32."""
+
+    def products(self, songs: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Products of songs at positions with a query [n] float64; equal rows give equal ones."""
+
+
+class HeldRows:
+    """The rows of a table [n_songs, n_factors] float32."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.shape = rows, rows.shape
+
+    def take(self, songs: np.ndarray) -> np.ndarray:
+        """As `SongRows`."""
+        return self.rows[songs]
+
+    def products(self, songs: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """As `SongRows`; each row is summed in the same order."""
+        return np.asarray((self.rows[songs] * query.astype(np.float64)).sum(axis=1))
 
 
 class SongIndex:
@@ -28,9 +57,9 @@ class SongIndex:
 
     Args:
         song_factors: y [n_songs, n_factors]. float32 is held as it is, not copied (it may be memory-mapped), and must
-            not change afterwards.
+            not change afterwards. Or whatever gives rows, such as `Patterns`.
         seed: of the order among equal scores, as in `RecommendSettings`.
-        n_threads: None takes all processors, or OMP_NUM_THREADS where set.
+        n_threads: for one list; None takes all processors, or OMP_NUM_THREADS where set. Making the index always does.
     Raises:
         InputError: factors that are not finite, or not a table.
 
@@ -39,14 +68,23 @@ class SongIndex:
     [1, 2]
     """
 
-    def __init__(self, song_factors: np.ndarray, *, seed: int = 0, n_threads: int | None = None) -> None:
-        check_shape("song_factors", song_factors, [None, None])
-        self.song_factors = as_float32("song_factors", song_factors)
+    def __init__(self, song_factors: np.ndarray | SongRows, *, seed: int = 0, n_threads: int | None = None) -> None:
+        if isinstance(song_factors, np.ndarray):
+            check_shape("song_factors", song_factors, [None, None])
+            self.rows: SongRows = HeldRows(as_float32("song_factors", song_factors))
+        else:
+            self.rows = song_factors
         self.n_threads = n_threads
-        self.order = tie_order(len(song_factors), seed)  # rounded rows stand in the order of ties
+        n_songs, n_factors = self.rows.shape
+        self.order = tie_order(n_songs, seed)  # rounded rows stand in the order of ties
         self.place = np.argsort(self.order)
-        self.rounded = round_rows(self.song_factors, self.order, n_threads) if native.loop("_scan") else None
-        self.longest = longest(self.song_factors) if self.rounded is None else 0.0
+        self.rounded, self.plain, self.longest = None, np.zeros((0, n_factors), np.float32), 0.0
+        if native.loop("_scan"):
+            with one_blas_thread():  # rows that are made are products, in the threads that round
+                self.rounded = round_taken(self.rows.take, self.order, n_factors)
+        else:
+            self.plain = self.rows.take(np.arange(n_songs))
+            self.longest = longest(self.plain)
 
     def best(
         self, user_vector: np.ndarray, k: int = 20, exclude: Sequence[int] | np.ndarray = ()
@@ -62,7 +100,7 @@ class SongIndex:
         Raises:
             InputError: a vector of another length, numbers or scores that are not finite, a position of no song.
         """
-        n_songs, n_factors = self.song_factors.shape
+        n_songs, n_factors = self.rows.shape
         check_shape("user_vector", user_vector, [n_factors])
         require(k >= 1, "k", k, "at least 1")
         x, k = as_float32("user_vector", user_vector), min(k, n_songs)
@@ -75,19 +113,18 @@ class SongIndex:
         return songs[first], as_float32("scores", scores[first])
 
     def _candidates(self, x: np.ndarray, k: int, left_out: np.ndarray) -> np.ndarray:
-        skip = np.zeros(len(self.song_factors), bool)
+        skip = np.zeros(len(self.order), bool)
         if self.rounded is None:
             skip[left_out] = True
-            return may_be_best_plainly(self.song_factors, self.longest, x, k, skip)
+            return may_be_best_plainly(self.plain, self.longest, x, k, skip)
         skip[self.place[left_out]] = True
         return self.order[may_be_best(self.rounded, x, k, skip, self.n_threads)]
 
     def _scores(self, songs: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Products x . y in float64 [n], each row summed in the same order, so that equal rows score the same."""
-        exact = x.astype(np.float64)
-        parts = range(0, len(songs), SONGS_AT_ONCE)
-        sums = [(self.song_factors[songs[i : i + SONGS_AT_ONCE]] * exact).sum(axis=1) for i in parts]
-        return np.concatenate([np.zeros(0), *sums])
+        """Products x . y in float64 [n]."""
+        starts = range(0, len(songs), SONGS_AT_ONCE)
+        parts = [self.rows.products(songs[at : at + SONGS_AT_ONCE], x) for at in starts]
+        return np.concatenate([np.zeros(0), *parts])
 
 
 def excluded_positions(exclude: Sequence[int] | np.ndarray, n_songs: int) -> np.ndarray:

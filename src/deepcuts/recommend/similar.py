@@ -68,15 +68,19 @@ def usage_space(user_factors: np.ndarray, song_factors: np.ndarray, *, centred: 
     check_shape("song_factors", song_factors, [None, user_factors.shape[1]])
     check_finite("user_factors", user_factors)
     check_finite("song_factors", song_factors)
+    patterns = song_factors.astype(np.float64) @ gram_root(user_factors, centred=centred)
+    length = np.linalg.norm(patterns, axis=1, keepdims=True)
+    held = length > ZERO * length.max(initial=0)
+    return np.divide(patterns, length, out=np.zeros_like(patterns), where=held)
+
+
+def gram_root(user_factors: np.ndarray, *, centred: bool = False) -> np.ndarray:
+    """R float64 [n_factors, n_factors] with R R' = X'X, X less its mean over users when `centred`."""
     x = user_factors.astype(np.float64)
     if centred:
         x = x - x.mean(axis=0)
     values, vectors = np.linalg.eigh(x.T @ x)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    patterns = song_factors.astype(np.float64) @ root
-    length = np.linalg.norm(patterns, axis=1, keepdims=True)
-    held = length > ZERO * length.max(initial=0)
-    return np.divide(patterns, length, out=np.zeros_like(patterns), where=held)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
 
 
 def similar_songs(

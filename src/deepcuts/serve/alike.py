@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from deepcuts.recommend.recommender import unit_rows
+from deepcuts.recommend.patterns import unit_rows
 from deepcuts.serve.catalogue import Song
 from deepcuts.serve.state import Model
 
@@ -32,14 +32,14 @@ def artist_means(model: Model) -> tuple[list[str], np.ndarray]:
     songs = [[song.position for song in catalogue.songs_of_artist(one)] for one in ids]
     rows = np.repeat(np.arange(len(ids)), [len(held) for held in songs])
     sums = np.zeros((len(ids), patterns.shape[1]))
-    np.add.at(sums, rows, patterns[np.concatenate([np.array(held, dtype=np.int64) for held in songs])])
+    np.add.at(sums, rows, patterns.take(np.concatenate([np.array(held, dtype=np.int64) for held in songs])))
     return ids, unit_rows(sums)
 
 
 def typical_songs(model: Model, artist_id: str, n: int = N_TYPICAL) -> list[Song]:
     """The songs of an artist nearest to the mean of all their songs, second copies left out."""
     songs = model.catalogue.songs_of_artist(artist_id)
-    patterns = model.answers.patterns[[song.position for song in songs]]
+    patterns = model.answers.patterns.take(np.array([song.position for song in songs]))
     order = np.argsort(-(patterns @ patterns.mean(axis=0)), kind="stable").tolist()
     chosen: dict[str, Song] = {}
     for at in order:

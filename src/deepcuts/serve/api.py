@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import polars as pl
 from fastapi import APIRouter, File, Query, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from deepcuts import __version__
 from deepcuts.errors import InputError, SettingError
@@ -52,6 +52,11 @@ def songs(model: Model, table: pl.DataFrame) -> list[dict[str, Any]]:
             for row in table.to_dicts()]  # fmt: skip
 
 
+def plain(rows: list[dict[str, Any]]) -> Any:
+    """Rows of plain numbers and texts as an answer at once: FastAPI would first look at each value of each row."""
+    return JSONResponse(rows)
+
+
 def make_api(state: State, jobs: Jobs) -> APIRouter:
     """All of `/api`."""
     api = APIRouter(prefix="/api", responses=PROBLEMS)
@@ -91,7 +96,7 @@ def add_songs(api: APIRouter, state: State) -> None:
     def similar(song_id: str, k: K = 10, which: Kind = "both") -> list[dict[str, Any]]:
         model = state.current()
         song_of(model.catalogue, song_id)
-        return songs(model, model.answers.similar(song_id, k, which=which))
+        return plain(songs(model, model.answers.similar(song_id, k, which=which)))
 
     @api.post("/similar", summary="Songs like each of several songs")
     def similar_batch(form: BatchForm) -> dict[str, list[dict[str, Any]]]:
@@ -157,7 +162,7 @@ def add_listeners(api: APIRouter, state: State) -> None:
     @api.get("/recommend/{user_id:path}", summary="Songs for a listener")
     def recommend(user_id: str, k: K = 20, which: Kind = "both") -> list[dict[str, Any]]:
         known(user_id)
-        return songs(state.current(), state.recommend(user_id, k, which))
+        return plain(songs(state.current(), state.recommend(user_id, k, which)))
 
     @api.post("/recommend", summary="Songs for listeners, or for somebody who likes and dislikes a few songs")
     def recommend_batch(form: RecommendForm) -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ import hashlib
 import mimetypes
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,25 @@ MIME = {".flac": "audio/flac", ".opus": "audio/ogg", ".ogg": "audio/ogg", ".oga"
         ".wav": "audio/wav", ".aac": "audio/aac", ".webm": "audio/webm", ".mka": "audio/x-matroska"}  # fmt: skip
 
 
-@dataclass(frozen=True)
+class Row(Mapping[str, Any]):
+    """A row of the song table: its values, and the places of columns, which all rows share. A dict takes far more."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: Mapping[str, int], values: tuple[Any, ...]) -> None:
+        self._places, self._values = places, values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@dataclass(frozen=True, slots=True)
 class Song:
     """A song of the catalogue.
 
@@ -44,7 +62,7 @@ class Song:
     owner: tuple[str, str]
     album_id: str
     file: Path | None
-    about: dict[str, Any]
+    about: Row
 
     @property
     def artist_id(self) -> str:
@@ -64,9 +82,16 @@ class Song:
         return MIME.get(suffix) or mimetypes.types_map.get(suffix, "application/octet-stream")
 
 
+@lru_cache(maxsize=100_000)  # songs of an artist share one text
 def stable_id(kind: str, *names: str) -> str:
     """An id of an artist or album that is the same on every start: `ar-…`, `al-…`."""
     return f"{kind}-{hashlib.blake2b(chr(0).join(names).encode(), digest_size=8).hexdigest()}"
+
+
+@lru_cache(maxsize=100_000)
+def artists_of(artist: str) -> tuple[tuple[str, str], ...]:
+    """(id, name) of each of the artists that a tag names."""
+    return tuple((stable_id("ar", one), one) for one in dict.fromkeys(artist.split("; ")))
 
 
 def guid(text: str) -> str:
@@ -88,13 +113,20 @@ class Catalogue:
         self.bundle = bundle
         self.music = str(bundle.card.get("music", ""))
         table = bundle.table
-        rows = zip(song_names(table), table.iter_rows(named=True), strict=True)
-        self.songs = [self._song(at, name, row) for at, (name, row) in enumerate(rows)]
+        self._places, self._shared = {name: at for at, name in enumerate(table.columns)}, dict[str, str]()
+        rows = zip(song_names(table), table.iter_rows(), strict=True)
+        self.songs = [self._song(at, name, self._row(values)) for at, (name, values) in enumerate(rows)]
+        self._shared.clear()
 
-    def _song(self, at: int, name: str, row: dict[str, Any]) -> Song:
+    def _row(self, values: tuple[Any, ...]) -> Row:
+        """A row whose texts are those of earlier rows where they are equal."""
+        shared = self._shared.setdefault
+        return Row(self._places, tuple(shared(one, one) if isinstance(one, str) else one for one in values))
+
+    def _song(self, at: int, name: str, row: Row) -> Song:
         artist, album = row["artist"] or UNKNOWN_ARTIST, row["album"] or UNKNOWN_ALBUM
         owner = row.get("album_artist") or artist
-        artists = tuple((stable_id("ar", one), one) for one in dict.fromkeys(artist.split("; ")))
+        artists = artists_of(artist)
         if row.get("artist_id"):  # of a media server
             artists = ((str(row["artist_id"]), artist),)
         owner_id = str(row.get("album_artist_id") or stable_id("ar", owner))

@@ -60,7 +60,7 @@ def make_facade(state: State) -> APIRouter:
         start, end = (_song(model.catalogue, one) for one in (start_song_id, end_song_id))
         n = min(max(max_steps, 2), STEPS_MOST)
         ids = model.answers.path(start.song_id, end.song_id, n)["song_id"].to_list()
-        rows = model.answers.patterns[[model.catalogue.by_id[one].position for one in ids]]
+        rows = model.answers.patterns.take(np.array([model.catalogue.by_id[one].position for one in ids]))
         steps = [_distance(float(a @ b)) for a, b in pairwise(rows)]
         return {"path": [_item(model.catalogue.by_id[one]) for one in ids], "total_distance": round(sum(steps), 6)}
 
@@ -86,8 +86,8 @@ def make_facade(state: State) -> APIRouter:
     def max_distance(item_id: str) -> dict[str, Any]:
         model = state.current()
         patterns = model.answers.patterns
-        scores = patterns @ patterns[_song(model.catalogue, item_id).position]
-        farthest = int(np.where(patterns.any(axis=1), scores, np.inf).argmin())
+        scores = patterns.dot(patterns.take(np.array([_song(model.catalogue, item_id).position]))[0])
+        farthest = int(np.where(patterns.held, scores, np.inf).argmin())
         return {"max_distance": _distance(float(scores[farthest])),
                 "farthest_item_id": model.catalogue.songs[farthest].song_id}  # fmt: skip
 

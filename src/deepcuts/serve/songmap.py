@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
+from deepcuts.recommend.patterns import Patterns
 from deepcuts.serve.state import Model
 
 SIDE = 65_535  # of the square, as whole numbers
@@ -34,14 +35,14 @@ def song_map(model: Model) -> dict[str, Any]:
     }
 
 
-def plane(patterns: np.ndarray) -> np.ndarray:
+def plane(patterns: Patterns) -> np.ndarray:
     """Rows on a plane [n_songs, 2] uint16: their two principal directions, each spread evenly by rank for half."""
-    known = patterns[:: max(1, len(patterns) // LEARN_FROM)].astype(np.float64)
+    known = patterns.take(np.arange(0, len(patterns), max(1, len(patterns) // LEARN_FROM))).astype(np.float64)
     mean = known.mean(axis=0)
     if len(known) < 3 or patterns.shape[1] < 2:
         return np.full((len(patterns), 2), SIDE // 2, np.uint16)
     directions = linalg.svd(known - mean, full_matrices=False)[2][:2]
-    flat = (patterns - mean) @ directions.T
+    flat = patterns.dot(directions.T) - directions @ mean
     ranks = flat.argsort(axis=0).argsort(axis=0) / max(len(flat) - 1, 1)
     low, high = flat.min(axis=0), flat.max(axis=0)
     scaled = (flat - low) / np.maximum(high - low, 1e-12)

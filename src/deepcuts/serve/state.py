@@ -43,8 +43,8 @@ class Model:
     @staticmethod
     def of(bundle: Bundle, hear: ChildHearing | None, catalogue: Catalogue | None = None) -> "Model":
         """Ready to answer at once: what is made once is made now."""
-        answers = Recommender(bundle, hear)
-        _ = (answers.index, answers.patterns, answers.gram, answers.warm)
+        answers = Recommender(bundle, hear, n_threads=1)
+        _ = (answers.index, answers.alike, answers.gram, answers.warm)
         return Model(answers, catalogue or Catalogue(bundle))
 
 
@@ -324,7 +324,7 @@ class State:
         if not who:
             return self.model.answers.empty_list()
         table = self.model.answers.recommend(who, k, which=which, filters=filters)
-        return table.with_columns(pl.lit(user_id).alias("user_id"))
+        return table.replace_column(0, pl.Series("user_id", [user_id] * table.height, dtype=pl.String))
 
     def close(self) -> None:
         """Close the log, and end the child that hears."""
