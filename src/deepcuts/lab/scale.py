@@ -257,7 +257,10 @@ TABLE = (
     "| f | nodes | songs sent | users sent | TB a sweep | hours | dollars | bound by | store |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
-HOT = "| f | driver: GB of factors | of plays | hottest song: plays | seconds on a core | GB of users it reads |\n|---|---|---|---|---|---|"
+HOT = (
+    "| f | driver: GB of factors | of plays | hottest song: plays | seconds on a core | GB of users it reads |\n"
+    "|---|---|---|---|---|---|"
+)
 CHECKED = "| half-sweep | two threads | model | two workers | model |\n|---|---|---|---|---|"
 
 
