@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "trial": ("trial", "trial",
                   "Try an encoder: folds, seeds, rivals, controls, an audit, intervals, and scores by user; one "
                   "command."),
+    "tune": ("tune", "tune",
+             "Search settings of the factorisation and an encoder on validation songs, within a budget of minutes."),
     "compare": ("compare", "compare_systems",
                 "Compare two systems on one split: paired effects with intervals, for all songs and by listeners of "
                 "the song."),

@@ -28,6 +28,7 @@ OPTIONAL = {
     "onnxruntime": ("predicting with a network without torch", "serve"),
     "fastapi": ("deepcuts serve", "serve"),
     "uvicorn": ("deepcuts serve", "serve"),
+    "optuna": ("deepcuts tune", "tune"),
     "ray": ("--on ray", "cluster"),
 }
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "m4a")

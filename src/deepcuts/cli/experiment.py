@@ -87,7 +87,7 @@ def choose_command(
     features: Annotated[Path, typer.Argument(help="Features of the songs.")] = Path("demo/logmel"),
     output: Results = Path("docs/results"),
 ) -> None:
-    """Compare settings on validation songs: how the demonstration's settings were chosen."""
+    """Compare a few settings on validation songs: how the demonstration's were chosen. `tune` searches for your own."""
     from deepcuts.lab import choose
 
     save(choose.run(plays, split, features), output / "choose.json")

@@ -1,7 +1,8 @@
 """The settings of the demonstration, chosen where they may be: on validation songs, with the test songs out of sight.
 
 The split's validation songs take the part of test songs (`Split.inner`); factors are fitted anew without their plays.
-Factorisations are compared by what a linear encoder makes of them, then encoders on the best factorisation.
+Factorisations are compared by what a linear encoder makes of them, then encoders on the best factorisation. A few
+settings by hand, kept as a record; `deepcuts tune` searches the settings of anybody's own data.
 """
 
 from collections.abc import Mapping
