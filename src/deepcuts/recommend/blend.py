@@ -38,6 +38,9 @@ def prior_precision(errors: np.ndarray, regularization: float) -> np.ndarray:
         regularization: λ of the factorisation; below 1 it is taken as 1, for a prediction is worth that much.
     Raises:
         InputError: fewer than two songs, or errors that are not finite.
+
+    >>> prior_precision(np.array([[1.0, 0.0], [0.0, 1.0]]), regularization=2.0).round(2).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
     check_finite("errors", errors)
     if len(errors) < 2:

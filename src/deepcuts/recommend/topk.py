@@ -126,6 +126,12 @@ def recommend(
         lists of up to k songs; -1 and -inf where fewer were left.
     Raises:
         InputError: an unknown user id (with a near miss), shapes that differ, factors or scores that are not finite.
+
+    >>> users, songs = Vocabulary(["ann", "bob"], "user"), Vocabulary(["s1", "s2"])
+    >>> x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[5.0, 1.0], [2.0, 3.0]])
+    >>> found = recommend(x, y, users, songs, RecommendSettings(k=1))
+    >>> found.table()["song_id"].to_list()
+    ['s1', 's2']
     """
     settings = settings or RecommendSettings()
     check_shape("user_factors", user_factors, [len(users), None])
