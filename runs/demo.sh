@@ -36,7 +36,8 @@ done
 
 say "6  How good is it, for songs nobody has played? Beside controls, and ceilings that only a planted world can know."
 deepcuts evaluate "$OUT/world/plays" "$OUT/split" "$OUT/factors" --system linear="$OUT/predicted-linear" \
-  --system cnn="$OUT/predicted-cnn" --system best="$OUT/predicted-best" --truth "$OUT/world/truth" -o "$OUT/evaluation"
+  --system cnn="$OUT/predicted-cnn" --system best="$OUT/predicted-best" --truth "$OUT/world/truth" \
+  --features "$OUT/logmel" -o "$OUT/evaluation"
 cp "$OUT"/evaluation/report.* "$OUT"
 
 say "7  Three listeners: what they played, and the never-played songs they would get."

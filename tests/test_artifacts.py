@@ -24,6 +24,7 @@ from deepcuts.artifacts import (
     Vocabulary,
     derive,
 )
+from deepcuts.artifacts.songs import song_asked_for
 from deepcuts.errors import ArtifactError, InputError
 
 ROWS = [("bo", "s2", 3), ("al", "s1", 1), ("bo", "s2", 2), ("al", "s3", 4), ("cy", "s1", 1)]
@@ -246,3 +247,39 @@ def test_ids_asked_for_again_and_again_are_found_as_in_a_join() -> None:
         assert songs.find(()).tolist() == []
         with pytest.raises(InputError, match="unknown song id 'nobody'"):
             songs.positions(["b", "nobody"])
+
+
+LIBRARY = pl.DataFrame(
+    {
+        "song_id": ["Ann/First/01 Song", "Ann/First/02 Two", "Bob/Two", "b4"],
+        "title": ["Song", "Two", "Two", None],
+        "artist": ["Ann", "Ann", "Bob", None],
+        "file": ["Ann/First/01 Song.mp3", "Ann/First/02 Two.mp3", "Bob/Two.flac", "loose/noise.wav"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "song"),
+    [
+        ("Ann/First/01 Song", "Ann/First/01 Song"),
+        ("song", "Ann/First/01 Song"),
+        ("Ann - Two", "Ann/First/02 Two"),
+        ("bob – two", "Bob/Two"),
+        ("Bob/Two.flac", "Bob/Two"),
+        ("02 Two.mp3", "Ann/First/02 Two"),
+        ("noise", "b4"),
+        ("loose/noise", "b4"),
+    ],
+)
+def test_a_song_is_found_by_whatever_a_person_calls_it(text: str, song: str) -> None:
+    assert song_asked_for(LIBRARY, text) == song
+
+
+def test_a_name_of_several_songs_is_asked_about_and_a_misspelt_one_is_mended() -> None:
+    with pytest.raises(InputError, match=r"2 songs are called 'Two': 'Ann/First/02 Two', 'Bob/Two'. Name one by its"):
+        song_asked_for(LIBRARY, "Two")
+    with pytest.raises(InputError, match=r"no song with the id, file, title .* 'Sogn'. Did you mean 'Song'?"):
+        song_asked_for(LIBRARY, "Sogn")
+    with pytest.raises(InputError, match="Lists print the ids and titles of songs"):
+        song_asked_for(LIBRARY, "%%%%%%%%")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEARD, CONTROLS = {"linear", "cnn"}, {"random", "shuffled", "popularity", "fold_in"}
+HEARD, CONTROLS = {"linear", "cnn"}, {"random", "shuffled", "heard_fame", "popularity", "fold_in"}
 SYSTEMS = HEARD | CONTROLS | {"perfect_encoder", "bayes_listener", "audio_ceiling"}
 CHEATING = {"popularity", "fold_in"}
 WORLD = ("n_songs=120", "n_users=300", "seconds=4", "mean_listeners=40", "n_jobs=1")
@@ -150,7 +150,9 @@ def test_the_demonstration_runs(tmp_path: Path) -> None:
         timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    check_schema(json.loads((out / "report.json").read_text(encoding="utf-8")), SYSTEMS | {"best"})
+    check_schema(
+        json.loads((out / "report.json").read_text(encoding="utf-8")), SYSTEMS | {"best", "content_knn", "taste"}
+    )
     assert (out / "report.html").exists()
     assert pl.read_parquet(out / "ranking/ranking.parquet").height == 300 * 5
     assert "would get, of songs nobody has played:" in done.stdout

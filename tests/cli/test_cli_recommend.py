@@ -4,8 +4,11 @@ import csv
 import io
 import json
 
+import numpy as np
 import polars as pl
 import pytest
+
+from deepcuts.artifacts import Plays, Split
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -88,12 +91,17 @@ def test_predicted_factors_in_the_place_of_observed_ones_are_told(deepcuts, home
     assert "song-factors, expected factors" in told.err
 
 
-def test_a_ranking_is_saved_as_parquet_and_nothing_is_printed(deepcuts, words, tmp_path) -> None:
+def test_a_ranking_is_saved_as_parquet_and_nothing_is_printed(deepcuts, home, words, tmp_path) -> None:
     told = deepcuts(*words, "-k", "4", "-o", tmp_path / "ranking")
     assert (told.code, told.out) == (0, "")
     table = pl.read_parquet(tmp_path / "ranking/ranking.parquet")
     assert table.columns == ["user_id", "song_id", "score", "rank"]
-    assert table.height == 4 * 120
+    plays, split = Plays.load(home / "world/plays"), Split.load(home / "split")
+    known = np.diff(split.learning_plays(plays).counts.indptr) > 0  # of the others every play is hidden
+    assert 100 < known.sum() < 120
+    assert set(table["user_id"]) == set(plays.users.ids.filter(known))
+    assert table.height == 4 * known.sum()
+    assert f"{(~known).sum()} users get no list, nothing is known of them" in told.err
 
 
 def test_telling_in_words_names_the_songs(deepcuts, home, words) -> None:

@@ -14,7 +14,10 @@ import pytest
 import soundfile
 
 from deepcuts import cluster as package
+from deepcuts.artifacts import SongFactors
 from deepcuts.cluster import Cluster, ClusterSettings
+from deepcuts.cluster.predict import predict_part
+from deepcuts.errors import ResourceError
 
 
 @pytest.fixture
@@ -109,6 +112,31 @@ def test_a_report_on_ray_has_the_same_numbers(command, planted, tmp_path):
     assert there.code == 0, there.err
     assert there.out == here.out
     assert (tmp_path / "there/report.json").read_bytes() == (tmp_path / "here/report.json").read_bytes()
+
+
+def test_predictions_on_ray_are_the_same_to_rounding(command, planted, tmp_path):
+    words = ("predict", "songs", planted / "linear", planted / "mel", "--unit-norm")
+    assert command(*words, "-o", tmp_path / "here").code == 0
+    told = command(*words, "-o", tmp_path / "there", "--on", "ray")
+    assert told.code == 0, told.err
+    here, there = SongFactors.load(tmp_path / "here"), SongFactors.load(tmp_path / "there")
+    np.testing.assert_allclose(there.vectors, here.vectors, atol=1e-6)
+    assert there.songs.fingerprint == here.songs.fingerprint
+    assert there.lineage == here.lineage
+    # Only what holds the numbers, and their hash, may differ.
+    assert set(differing(tmp_path / "here", tmp_path / "there")) <= {"factors.npy", "precision.npy", "meta.json"}
+
+
+def test_a_worker_that_sees_other_folders_says_so(planted):
+    with pytest.raises(ResourceError, match="a disk that all nodes share"):
+        predict_part(planted / "linear", planted / "mel", ("of another", "of another"), np.arange(2))
+
+
+def test_plays_on_disk_and_tasks_on_ray_go_together(command, plays, tmp_path):
+    settings = ("--set", "n_factors=5", "--set", "n_sweeps=2")
+    assert command("factors", plays, "-o", tmp_path / "here", *settings).code == 0
+    assert command("factors", plays, "-o", tmp_path / "there", *settings, "--on", "ray", "--mapped").code == 0
+    assert differing(tmp_path / "here", tmp_path / "there") == ["history.csv"]
 
 
 @pytest.mark.parametrize("on", ["spark", "ray=", "ray=0", "ray=nowhere"])

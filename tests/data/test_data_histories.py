@@ -422,3 +422,13 @@ def test_what_says_what_files_are_and_what_reads_them(tmp_path, navidrome):
     assert "deepcuts data table" in told["b.csv"][1]
     assert "--set time=ts" in told["c.csv"][1]
     assert told["cover.png"] == ("a PNG image", "")
+
+
+def test_a_database_of_one_user_takes_the_name_that_is_given_and_one_of_several_names_them(tmp_path, navidrome):
+    path = navidrome(tmp_path / "navidrome.db")
+    with pytest.raises(SettingError, match=r"but this one holds ann, bob\. Leave --user out: everybody is read"):
+        read_history(path, user="carl")
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM annotation WHERE user_id = 'u2'")
+        db.execute("DELETE FROM scrobbles WHERE user_id = 'u2'")
+    assert read_history(path, user="carl").plays.users.ids.to_list() == ["carl"]

@@ -129,7 +129,7 @@ def test_mutants_are_read_or_refused_in_words_and_no_row_is_lost():
             plain = mutate(data, rng)
             bad = mutate(pack(data, rng), rng) if i % 3 == 0 else pack(plain, rng)
             path.write_bytes(bad)
-            begin = time.perf_counter()
+            begin = time.process_time()  # a busy machine makes wall time long
             try:
                 reading = read(path, on_bad_row="skip" if i % 2 else "fail")
             except DeepcutsError as error:
@@ -140,7 +140,7 @@ def test_mutants_are_read_or_refused_in_words_and_no_row_is_lost():
                 assert found == read_rows, i
                 if i % 3:
                     check_lines(plain, reading, i)
-            assert time.perf_counter() - begin < 10, i
+            assert time.process_time() - begin < 10, i
     keep_counts("tables as text, plain and packed", N_MUTANTS, n_read, 0)
     assert n_read > N_MUTANTS // 10
 

@@ -101,6 +101,10 @@ class Plays:
         Raises:
             InputError: an empty id, a sum of whole counts that float32 does not keep exactly, a count that is not
                 positive and finite, columns of different lengths.
+
+        >>> plays = Plays.from_pairs(["ann", "bob", "ann"], ["s1", "s1", "s2"], [3, 1, 2])
+        >>> plays.counts.toarray().tolist()
+        [[3.0, 2.0], [1.0, 0.0]]
         """
         columns: dict[str, Any] = {"user_ids": user_ids, "song_ids": song_ids, "counts": counts}
         columns |= {name: ids.numbers for name, ids in columns.items() if isinstance(ids, Numbered)}
@@ -190,9 +194,13 @@ class Plays:
             write_meta(scratch, Meta("plays", self.fingerprint, parents or {}, self.settings, shape))
 
     @staticmethod
-    def load(folder: Path | str) -> "Plays":
+    def load(folder: Path | str, *, mapped: bool = False) -> "Plays":
         """Read the folder.
 
+        Args:
+            folder: of plays.
+            mapped: leave the numbers on disk, to be read as they are touched: for plays larger than memory. The
+                times of single plays are left out, and the fingerprint is taken from the folder.
         Raises:
             ArtifactError: missing, half-written, damaged or of another kind.
         """
@@ -201,16 +209,33 @@ class Plays:
             meta = read_meta(folder, "plays")
             table = read_parquet(folder / "songs.parquet", "song_id")
             users, songs = Vocabulary.load(folder, "users", "user"), Vocabulary(table["song_id"], "song")
-            parts = (load_array(folder, "count"), load_array(folder, "song"), load_array(folder, "user_start"))
-            first = load_array(folder, "first_played") if "first_played.npy" in meta.files else None
+            count, song, start = (load_array(folder, name, mapped=mapped) for name in ("count", "song", "user_start"))
+            parts = (count, song, start)
+            first = load_array(folder, "first_played", mapped=mapped) if "first_played.npy" in meta.files else None
             _check_rows(folder, *parts, first, len(users), len(songs))
+            if mapped:
+                parts = (count, song, _narrow(folder, start))
             counts = sparse.csr_array(parts, shape=(len(users), len(songs)))
             events = None
-            if "event_time.npy" in meta.files:
+            if "event_time.npy" in meta.files and not mapped:
                 events = Events(load_array(folder, "event_start"), load_array(folder, "event_time"))
                 if not fits(events, counts):
                     raise ArtifactError(f"{folder}/event_start.npy: does not fit the counts. Make the plays again.")
-            return Plays(users, songs, counts, table, first, meta.settings, events)
+            made = Plays(users, songs, counts, table, first, meta.settings, events)
+            if mapped:
+                made.__dict__["fingerprint"] = meta.fingerprint  # hashing would read all of it
+            return made
+
+
+def _narrow(folder: Path, start: np.ndarray) -> np.ndarray:
+    """Starts of 32 bits, as the positions on disk have: SciPy would make a copy of these in memory to match 64.
+
+    Raises:
+        ArtifactError: more pairs than 32 bits count.
+    """
+    if start[-1] > np.iinfo(np.int32).max:
+        raise ArtifactError(f"{folder}: {start[-1]:,} pairs: expected fewer than 2³¹ to map them. Take fewer users.")
+    return np.array(start, np.int32)
 
 
 def _check_rows(

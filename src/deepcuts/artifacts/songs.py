@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
 from deepcuts import store
 from deepcuts.artifacts.vocabulary import Vocabulary, composed, read_parquet
+from deepcuts.checks import nearest
 from deepcuts.errors import ArtifactError, InputError
 from deepcuts.store import Meta, read_meta, write_meta, writing
 
+MOST_COMPARED = 100_000  # names among which the nearest to a misspelt one is looked for
 COLUMNS: dict[str, type[pl.DataType]] = {
     "title": pl.String,
     "artist": pl.String,
@@ -149,7 +151,11 @@ def merged_names(library: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
 
 
 def song_names(table: pl.DataFrame) -> list[str]:
-    """A name to show for each song: its title, else the name of its file, else its id."""
+    """A name to show for each song: its title, else the name of its file, else its id.
+
+    >>> song_names(pl.DataFrame({"song_id": ["s1", "s2"], "title": ["Intro", None]}))
+    ['Intro', 's2']
+    """
     own = table["song_id"].to_list()
     titles = table["title"].to_list() if "title" in table.columns else [None] * len(own)
     files = table["file"].to_list() if "file" in table.columns else [None] * len(own)
@@ -157,3 +163,42 @@ def song_names(table: pl.DataFrame) -> list[str]:
         title or (Path(file).stem if file else "") or one
         for title, file, one in zip(titles, files, own, strict=True)
     ]  # fmt: skip
+
+
+def song_asked_for(table: pl.DataFrame, text: str, where: str = "songs") -> str:
+    """The id of the one song that a person means by a text.
+
+    Its id; else its file, whole or its last parts, with or without the suffix; else its title, or "artist - title".
+    Capitals do not count but in ids.
+
+    Args:
+        table: of songs, with song_id and whatever is known of title, artist, file.
+        where: for the message.
+    Raises:
+        InputError: no song or several are meant (names them, or what is near).
+    """
+    ids = table["song_id"].to_list()
+    asked = composed(pl.Series([text]))[0]
+    if asked in set(ids):
+        return str(asked)
+    wanted, names = asked.casefold(), [_names_of(row) for row in with_song_columns(table).iter_rows(named=True)]
+    found = [at for at, own in enumerate(names) if wanted in own] or [
+        at for at, own in enumerate(names) if any(one.endswith(f"/{wanted}") for one in own)
+    ]
+    if len(found) == 1:
+        return str(ids[found[0]])
+    if found:
+        told = ", ".join(repr(ids[at]) for at in found[:5])
+        raise InputError(f"{where}: {len(found)} songs are called {text!r}: {told}. Name one by its id.")
+    spelt = {one.casefold(): one for one in table.get_column("title", default=pl.Series([])).drop_nulls().to_list()}
+    near = nearest(wanted, sorted({one for own in names for one in own})[:MOST_COMPARED])
+    hint = f" Did you mean {spelt.get(near, near)!r}?" if near else " Lists print the ids and titles of songs."
+    raise InputError(f"{where}: no song with the id, file, title or 'artist - title' {text!r}.{hint}")
+
+
+def _names_of(row: Mapping[str, Any]) -> set[str]:
+    """All that a song may be called, in small letters."""
+    title, artist, file = row["title"], row["artist"], row["file"]
+    own = {row["song_id"], title, *(f"{artist}{dash}{title}" for dash in (" - ", " – ", " — ") if artist and title)}
+    own |= {file, str(PurePosixPath(file).with_suffix(""))} if file else set()
+    return {str(one).casefold() for one in own if one}

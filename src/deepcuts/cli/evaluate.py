@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Split, Vocabulary
 from deepcuts.cli.common import Json, Out, Set, Toml, checkpoint_of, print_json, say, settings_of
 from deepcuts.cli.on import On, cluster_on
 from deepcuts.cluster.evaluate import ray_scorer
@@ -25,6 +25,10 @@ def evaluate_systems(
         list[str],
         typer.Option("--system", metavar="NAME=FOLDER", help="A name, and song factors predicted from sound; repeat."),
     ],
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", help="What songs sound like: adds the rivals content_knn, taste and heard_fame."),
+    ] = None,
     truth: Annotated[Path | None, typer.Option("--truth", help="Truth of a planted world: adds the ceilings.")] = None,
     on: On = None,
     toml: Toml = None,
@@ -34,7 +38,7 @@ def evaluate_systems(
     """Rank the hidden songs for every user and score the lists: AUC and mAP@500 with intervals over users and songs.
 
     A leakage audit comes first and fails the run. A killed run goes on where it stopped when the same command runs
-    again. Control rows always stand in the table: random, shuffled content,
+    again. Control rows always stand in the table: random, shuffled content, heard fame (a meter of leaks),
     popularity (cheats), fold-in upper bound (cheats); with --truth also the perfect encoder and the audio ceiling.
     """
     from deepcuts.evaluate.report import table_text, write_report  # drawing takes long to load
@@ -44,12 +48,13 @@ def evaluate_systems(
     predicted = {name: SongFactors.load(folder) for name, folder in folders_of(systems).items()}
     settings = settings_of(EvaluateSettings, toml, assignments, "evaluate")
     title = "Songs nobody has played"
+    heard = None if features is None else Features.load(features)
     with checkpoint_of(output) as checkpoint, cluster_on(on) as cluster:
         ceilings = None if truth is None else ceilings_from(truth, all_plays, chosen, observed)
         scorer = None if cluster is None else ray_scorer(cluster)
         trial = run_trial(
             all_plays, chosen, observed, predicted, settings,
-            ceilings=ceilings, checkpoint=checkpoint, score_chunks=scorer,
+            ceilings=ceilings, features=heard, checkpoint=checkpoint, score_chunks=scorer,
         )  # fmt: skip
         content = write_report(
             trial.evaluation, output, audit=trial.audit, title=title, about=trial.about, details=trial.details

@@ -1,5 +1,6 @@
 """`deepcuts factors`: factorise plays."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from deepcuts.cli.common import Out, Set, SplitOption, Toml, checkpoint_of, one_
 from deepcuts.cli.on import On, cluster_on
 from deepcuts.cluster.factors import ray_engine
 from deepcuts.errors import SettingError
-from deepcuts.factors import WmfSettings, fit_sizes, local_engine
+from deepcuts.factors import WmfSettings, fit_sizes, local_engine, sides_in_memory, sides_on_disk
 from deepcuts.store import refuse_to_replace, write_file
 
 PROTOCOLS = ("clean", "joint")
@@ -27,6 +28,9 @@ def factors(
     sizes: Annotated[
         str | None, typer.Option(help="Fit several numbers of factors side by side, such as 10,20,40.")
     ] = None,
+    mapped: Annotated[
+        bool, typer.Option("--mapped", help="Leave the plays on disk: for more than memory holds. The same factors.")
+    ] = False,
     on: On = None,
     toml: Toml = None,
     assignments: Set = None,
@@ -39,14 +43,23 @@ def factors(
     """
     one_of("--protocol", protocol, PROTOCOLS)
     refuse_to_replace(output, kind="factors")
-    counts = Plays.load(plays)
+    if mapped and split is not None and protocol == "clean":
+        raise SettingError(
+            "--mapped and --split: songs cannot be left out of plays on disk. Leave one out, or write plays without "
+            "the test songs and factorise those."
+        )
+    counts = Plays.load(plays, mapped=mapped)
     if split is not None and protocol == "clean":
         counts = Split.load(split).learning_plays(counts)
     settings = settings_of(WmfSettings, toml, assignments, "factors")
     numbers = [settings.n_factors] if sizes is None else whole_numbers("--sizes", sizes)
     with checkpoint_of(output) as checkpoint, cluster_on(on) as cluster:
         engine = local_engine if cluster is None else ray_engine(cluster)
-        made = fit_sizes(counts, settings, numbers, checkpoint=checkpoint, protocol=protocol, engine=engine)
+        aside = checkpoint.with_name(f"{checkpoint.name}-plays")  # goes with the checkpoint when all is done
+        sides = partial(sides_on_disk, folder=aside) if mapped else sides_in_memory
+        made = fit_sizes(
+            counts, settings, numbers, checkpoint=checkpoint, protocol=protocol, engine=engine, sides=sides
+        )
         made.factors.save(output)
     write_file(output / "history.csv", pl.DataFrame(made.history).write_csv())
     say(

@@ -1,6 +1,6 @@
 """`deepcuts bundle` makes one portable model; `for-user`, `audience`, `playlist` and `place` ask it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ import polars as pl
 import typer
 
 from deepcuts.artifacts import Bundle, Factors, Plays, SongFactors, Split
-from deepcuts.artifacts.songs import merged_names
+from deepcuts.artifacts.songs import merged_names, song_asked_for
 from deepcuts.cli.common import Json, Out, one_of, print_table, read_columns, say
 from deepcuts.errors import SettingError
 from deepcuts.recommend import Filters, Recommender
@@ -82,9 +82,11 @@ def card_of(observed: Factors, encoder: Path | None) -> dict[str, Any]:
 
 def for_user(
     model: Model,
-    users: Annotated[list[str] | None, typer.Argument(help="User ids.")] = None,
-    liked: Annotated[list[str] | None, typer.Option("--like", help="A song id somebody new likes; repeat.")] = None,
-    disliked: Annotated[list[str] | None, typer.Option("--dislike", help="A song id they dislike; repeat.")] = None,
+    users: Annotated[list[str] | None, typer.Argument(help="User ids; the only listener when left out.")] = None,
+    liked: Annotated[
+        list[str] | None, typer.Option("--like", help="A song (id or title) that somebody new likes; repeat.")
+    ] = None,
+    disliked: Annotated[list[str] | None, typer.Option("--dislike", help="A song they dislike; repeat.")] = None,
     k: Number = 20,
     which: Annotated[str, typer.Option("--which", help="cold (never played), warm or both.")] = "both",
     per_artist: PerArtist = None,
@@ -92,14 +94,31 @@ def for_user(
     as_json: Json = False,
 ) -> None:
     """Songs for known users, or for somebody new who likes and dislikes a few songs."""
+    held = Bundle.load(model)
+    if not (users or liked or disliked) and len(held.users) == 1:
+        users = [held.users.users[0]]  # the only listener
     if bool(users) == bool(liked or disliked):
         raise SettingError("for-user: name user ids, or songs with --like and --dislike: one of the two.")
-    answers = Recommender(Bundle.load(model))
-    filters = Filters(per_artist=per_artist, deeper=deeper)
-    history = {**dict.fromkeys(liked or [], 1.0), **dict.fromkeys(disliked or [], -1.0)}
+    answers, filters = Recommender(held), Filters(per_artist=per_artist, deeper=deeper)
+    history = {**dict.fromkeys(ids_of(held, liked), 1.0), **dict.fromkeys(ids_of(held, disliked), -1.0)}
     table = answers.recommend(users or history, k, which=one_of("--which", which, WHICH), filters=filters)
     tell_methods(table, users or [])
     print_table(table, as_json)
+
+
+def ids_of(model: Bundle, songs: Sequence[str] | None) -> list[str]:
+    """The ids of songs that are named by id, file, title, or "artist - title"."""
+    music = Path(str(model.card.get("music") or "/"))
+    texts = [below(music, one) for one in songs or ()]
+    return [song_asked_for(model.table, one, "model") for one in texts]
+
+
+def below(music: Path, text: str) -> str:
+    """The path of an existing file below the folder of music; any other text as it is."""
+    path = Path(text)
+    if path.is_file() and path.resolve().is_relative_to(music):
+        return path.resolve().relative_to(music).as_posix()
+    return text
 
 
 def tell_methods(table: pl.DataFrame, users: list[str]) -> None:
@@ -114,14 +133,14 @@ def tell_methods(table: pl.DataFrame, users: list[str]) -> None:
 
 def audience(
     model: Model,
-    song: Annotated[str, typer.Argument(help="A song id of the model, or a sound file nobody has heard yet.")],
+    song: Annotated[str, typer.Argument(help="A song of the model, by id or title; or a sound file nobody has heard.")],
     k: Number = 20,
     as_json: Json = False,
 ) -> None:
     """The listeners most likely to care for a song, with the artists they play most."""
     held = Bundle.load(model)
     if song in held.songs.songs or not Path(song).is_file():
-        print_table(Recommender(held).audience(song, k), as_json)
+        print_table(Recommender(held).audience(ids_of(held, [song])[0], k), as_json)
         return
     answers = Recommender(held, hearer(held))
     print_table(answers.audience(answers.place(Path(song), 1)[0].vectors[0], k), as_json)
@@ -129,7 +148,7 @@ def audience(
 
 def playlist(
     model: Model,
-    seeds: Annotated[list[str], typer.Argument(help="Song ids to start from.")],
+    seeds: Annotated[list[str], typer.Argument(help="Songs to start from: ids, titles, 'artist - title' or files.")],
     k: Number = 25,
     per_artist: PerArtist = 3,
     output: Annotated[
@@ -139,7 +158,7 @@ def playlist(
 ) -> None:
     """A playlist around a few songs: the seeds first, artists spaced, no second copies."""
     held = Bundle.load(model)
-    table = Recommender(held).playlist(seeds, k, filters=Filters(per_artist=per_artist))
+    table = Recommender(held).playlist(ids_of(held, seeds), k, filters=Filters(per_artist=per_artist))
     if output is not None:
         rows = held.table[held.songs.songs.positions(table["song_id"])]
         n_left_out = write_playlist(output, rows, str(held.card.get("music", "")))

@@ -7,6 +7,7 @@ import typer
 
 from deepcuts.artifacts import VALIDATION, Factors, Features, Plays, SongFactors, Split, Vocabulary
 from deepcuts.cli.common import Out, Set, SplitOption, Toml, changed, checkpoint_of, is_set, one_of, say
+from deepcuts.cli.on import On, cluster_on
 from deepcuts.cli.settings import ENCODER_NAMES
 from deepcuts.errors import SettingError
 from deepcuts.store import refuse_to_replace
@@ -108,9 +109,11 @@ def songs(
     output: Out,
     split: Annotated[Path | None, typer.Option("--split", help="Predict only the test songs of this split.")] = None,
     unit_norm: Annotated[bool, typer.Option("--unit-norm", help="Divide each prediction by its length.")] = False,
+    on: On = None,
 ) -> None:
     """Predict the factors of songs from sound alone: all songs with features, or a split's test songs."""
-    from deepcuts.predict import load_encoder, predict_songs
+    from deepcuts.cluster.predict import ray_predict
+    from deepcuts.predict import Encoder, load_encoder, predict_songs
 
     refuse_to_replace(output, kind="song-factors")
     heard = Features.load(features)
@@ -120,7 +123,10 @@ def songs(
         ids = chosen.test_songs.ids
         wanted = Vocabulary(ids.filter(heard.songs.find(ids) >= 0))
         say(f"{len(wanted):,} of {len(ids):,} test songs have features")
-    predicted = predict_songs(load_encoder(encoder), heard, wanted, unit_norm=unit_norm)
+    learned = load_encoder(encoder)
+    with cluster_on(on) as cluster:
+        predict = Encoder.predict if cluster is None else ray_predict(cluster, encoder, features)
+        predicted = predict_songs(learned, heard, wanted, unit_norm=unit_norm, predict=predict)
     predicted.save(output)
     say(f"{output}: factors of {len(predicted):,} songs")
 

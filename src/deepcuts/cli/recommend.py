@@ -15,6 +15,7 @@ from deepcuts.recommend import (
     RecommendSettings,
     SimilarSettings,
     candidates,
+    known_users,
     recommend,
     similar_songs,
     usage_space,
@@ -75,7 +76,7 @@ def recommend_songs(
         artists = artists_of(counts, songs_known.ids, plays)
     ranking = recommend(
         pool.users.vectors, pool.songs.vectors, users_known, songs_known, settings,
-        user_ids=users or None, played=played, artists=artists,
+        user_ids=known_users(pool.users, users or None).ids.to_list(), played=played, artists=artists,
     )  # fmt: skip
     ranking = replace(ranking, parents={**pool.lineage.parents, **({"plays": counts.fingerprint} if counts else {})})
     if output is not None:

@@ -33,8 +33,12 @@ ATTEMPTS = 8  # at one task, before its deaths are no accident
 TASKS_AHEAD = 3  # for each worker: handed out before the first results are back
 SECONDS_TO_ANSWER = 10.0  # for a cluster to take a connection
 SECONDS_TO_END = 15.0  # for a process of a cluster that was started here
-# A started cluster must not ask anybody on the network, and needs no page of its own.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# A started cluster tells nobody of its use, and its workers yield no more to other programs than we do.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
+}
 
 
 class Cluster:

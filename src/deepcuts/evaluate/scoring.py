@@ -45,6 +45,7 @@ from deepcuts.progress import progress
 from deepcuts.store import refuse_to_replace
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
+NO_PLAYS = "no plays of test songs"
 
 # How many → the scores of the first so many users of a chunk.
 FirstScores: TypeAlias = Callable[[int], np.ndarray]
@@ -94,7 +95,7 @@ def evaluate(
         users=users,
         n_songs=n_songs,
         left_out={
-            "no plays of test songs": len(played) - len(users),
+            NO_PLAYS: len(played) - len(users),
             "played every test song": int((played[users] == n_songs).sum()),
         },
         listeners=np.bincount(hidden.indices, minlength=n_songs),

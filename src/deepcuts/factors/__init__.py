@@ -2,6 +2,7 @@
 
 from deepcuts.factors.baselines import popularity, random_factors
 from deepcuts.factors.engine import Engine, local_engine
+from deepcuts.factors.sides import sides_in_memory, sides_on_disk
 from deepcuts.factors.sizes import blocks, fit_sizes
 from deepcuts.factors.wmf import (
     WmfFit,
@@ -26,5 +27,7 @@ __all__ = [
     "objective",
     "popularity",
     "random_factors",
+    "sides_in_memory",
+    "sides_on_disk",
     "surplus_confidence",
 ]

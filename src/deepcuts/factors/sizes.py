@@ -15,6 +15,7 @@ from deepcuts import store
 from deepcuts.artifacts import Factors, Plays
 from deepcuts.errors import SettingError
 from deepcuts.factors.engine import MakeEngine, local_engine
+from deepcuts.factors.sides import MakeSides, sides_in_memory
 from deepcuts.factors.wmf import WmfFit, WmfSettings, fit
 
 
@@ -26,6 +27,7 @@ def fit_sizes(
     checkpoint: Path | None = None,
     protocol: str = "clean",
     engine: MakeEngine = local_engine,
+    sides: MakeSides = sides_in_memory,
 ) -> WmfFit:
     """Fit each size and join the factors.
 
@@ -34,7 +36,7 @@ def fit_sizes(
         settings: of every fit but for `n_factors`.
         sizes: numbers of factors, at least one, each once.
         checkpoint: one folder a size is kept beside it, `checkpoint-SIZE`.
-        engine: where the arithmetic runs, as in `fit`.
+        engine, sides: where the arithmetic runs, and how the plays are kept, as in `fit`.
     Returns:
         factors of sum(sizes) columns, `settings["sizes"]` says which are whose; the histories one after the other.
     Raises:
@@ -49,6 +51,7 @@ def fit_sizes(
             checkpoint=None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}-{size}"),
             protocol=protocol,
             engine=engine,
+            sides=sides,
         )
         for size in sizes
     ]

@@ -29,6 +29,7 @@ from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.factors.checkpoint import HalfSweep, Pace, read_checkpoint, save_checkpoint
 from deepcuts.factors.engine import MakeEngine, local_engine
+from deepcuts.factors.sides import MakeSides, sides_in_memory
 from deepcuts.kernels import als
 from deepcuts.kernels.confidence import surplus_confidence
 from deepcuts.progress import progress, step_level
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 # Rounding, not divergence: the objective may move up by this share of itself and of its value with nothing learned
 # (a perfect fit is the difference of two large numbers).
 ROUNDING = 1e-6
+ROWS_AT_ONCE = 4096  # of songs whose precision is added up: their plays may lie on disk
 PLAYS_AT_ONCE = 4096  # whose rows the objective gathers: megabytes, not the hundreds that the system must clear
 
 
@@ -133,6 +135,7 @@ def fit(
     checkpoint: Path | str | None = None,
     protocol: str = "clean",
     engine: MakeEngine = local_engine,
+    sides: MakeSides = sides_in_memory,
 ) -> WmfFit:
     """Factorise plays: users x_u and songs y_i.
 
@@ -146,6 +149,7 @@ def fit(
             one of other plays or settings is passed over.
         protocol: "clean" (test songs' plays are not in `plays`) or "joint" (they are); written into the factors.
         engine: where the arithmetic runs: this machine, or a cluster (`deepcuts.cluster.factors`).
+        sides: how the plays are kept both ways: in memory, or on disk (`sides_on_disk`), with the same bits.
     Raises:
         InputError: the fit overflowed (names the half-sweep and the row).
         ArtifactError: `checkpoint` is something else than a checkpoint.
@@ -158,11 +162,10 @@ def fit(
     if checkpoint is not None:
         refuse_to_replace(checkpoint)
     _warn_of_memorising(plays, settings)
-    surplus = surplus_confidence(plays.counts, settings.alpha, settings.epsilon)
+    by_user, by_song = sides(plays, settings.alpha, settings.epsilon)
     X, Y, history = _begin(plays, settings, checkpoint)
-    by_song = surplus.T.tocsr()
-    half_sweeps = {"users": (made.hold(surplus), X, Y), "songs": (made.hold(by_song), Y, X)}
-    nothing_learned = float((1 + surplus.data).sum(dtype=np.float64))
+    half_sweeps = {"users": (made.hold(by_user), X, Y), "songs": (made.hold(by_song), Y, X)}
+    nothing_learned = float(by_user.nnz + by_user.data.sum(dtype=np.float64))
     gram_fixed = made.gram(Y)
     laid_aside = Pace()
     with progress("factorise", total=settings.n_sweeps, unit="sweep") as bar:
@@ -216,7 +219,9 @@ def song_precision(listened: sparse.csr_array, X: np.ndarray, regularization: fl
         X: users [n_users, n_factors].
     """
     squares = np.einsum("uf,uf->u", X, X, dtype=np.float64)
-    curvature = squares.sum() + listened @ squares
+    begins = range(0, listened.shape[0], ROWS_AT_ONCE)
+    parts = [listened[begin : begin + ROWS_AT_ONCE] @ squares for begin in begins]
+    curvature = squares.sum() + np.concatenate(parts)
     return (regularization + curvature / X.shape[1]).astype(np.float32).clip(min=np.finfo(np.float32).tiny)
 
 
@@ -234,6 +239,11 @@ def fold_in_users(plays: sparse.csr_array, song_factors: np.ndarray, settings: W
     Raises:
         InputError: a count is not positive and finite; the plays and the factors differ in songs.
     Source: Hu et al. 2008, eq. 4.
+
+    >>> song_factors = np.eye(2, dtype=np.float32)
+    >>> x = fold_in_users(sparse.csr_array([[4.0, 0.0]]), song_factors, WmfSettings(n_factors=2))
+    >>> bool(x[0, 0] > 0.5), float(x[0, 1])
+    (True, 0.0)
     """
     check_shape("plays", plays, [None, len(song_factors)])
     return _fold_in(sparse.csr_array(plays), song_factors, settings or WmfSettings())

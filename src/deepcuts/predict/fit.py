@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -188,8 +188,17 @@ def load_encoder(folder: Path | str, *, light: bool = False) -> Encoder:
     return encoder
 
 
+# (encoder, features, positions of songs) → their predicted factors, as `Encoder.predict`.
+Predict: TypeAlias = Callable[[Encoder, Features, np.ndarray], np.ndarray]
+
+
 def predict_songs(
-    encoder: Encoder, features: Features, songs: Vocabulary | None = None, *, unit_norm: bool = False
+    encoder: Encoder,
+    features: Features,
+    songs: Vocabulary | None = None,
+    *,
+    unit_norm: bool = False,
+    predict: Predict = Encoder.predict,
 ) -> SongFactors:
     """Predicted factors of songs, from sound alone.
 
@@ -198,6 +207,7 @@ def predict_songs(
         songs: ids of the songs wanted, in the order wanted; None takes all songs of `features`.
         unit_norm: divide every prediction by its length, so that no song is recommended more for being loud in
             factor space; on Last.fm plays this lifted mAP by a quarter. Off, the scale is that of the targets.
+        predict: where the songs are heard: this machine, or a cluster (`deepcuts.cluster.predict`).
     Returns:
         factors in the space of the factors that the encoder learned from, with the precision of each song where the
         encoder's error was measured: one over the expected squared error of a factor, before `unit_norm`.
@@ -207,7 +217,7 @@ def predict_songs(
     """
     wanted = features.songs if songs is None else songs
     places = features.songs.positions(wanted.ids, where="features")
-    predicted = encoder.predict(features, places)
+    predicted = predict(encoder, features, places)
     provenance = encoder.provenance
     errors = None if provenance.error is None else expected_errors(provenance.error, predicted, provenance.target_mean)
     if unit_norm:

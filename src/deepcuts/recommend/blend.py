@@ -43,6 +43,9 @@ def prior_precision(errors: np.ndarray, regularization: float, sizes: Sequence[i
         sizes: of the parts, where factors of several sizes stand side by side: Λ then has a block for each.
     Raises:
         InputError: fewer than two songs, or errors that are not finite.
+
+    >>> prior_precision(np.array([[1.0, 0.0], [0.0, 1.0]]), regularization=2.0).round(2).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
     check_finite("errors", errors)
     if len(errors) < 2:

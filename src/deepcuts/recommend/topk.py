@@ -5,6 +5,7 @@ Equal scores stand in a fixed random order of the songs, the same for every user
 so the order of a file (often by popularity) never decides.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,12 +14,14 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from deepcuts.artifacts import Factors, Ranking, SongFactors, Vocabulary, derive, same_space
+from deepcuts.artifacts import Factors, Ranking, SongFactors, UserFactors, Vocabulary, derive, same_space
 from deepcuts.checks import check_finite, check_shape, did_you_mean
 from deepcuts.config import require
 from deepcuts.errors import InputError
 from deepcuts.kernels.product import DistinctRows
 from deepcuts.progress import progress
+
+log = logging.getLogger(__name__)
 
 WHICH = ("cold", "warm", "both")
 MOST_SCORES = 2**25  # scores held at a time: 128 MiB
@@ -123,6 +126,12 @@ def recommend(
         lists of up to k songs; -1 and -inf where fewer were left.
     Raises:
         InputError: an unknown user id (with a near miss), shapes that differ, factors or scores that are not finite.
+
+    >>> users, songs = Vocabulary(["ann", "bob"], "user"), Vocabulary(["s1", "s2"])
+    >>> x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[5.0, 1.0], [2.0, 3.0]])
+    >>> found = recommend(x, y, users, songs, RecommendSettings(k=1))
+    >>> found.table()["song_id"].to_list()
+    ['s1', 's2']
     """
     settings = settings or RecommendSettings()
     check_shape("user_factors", user_factors, [len(users), None])
@@ -148,6 +157,29 @@ def recommend(
             bar.advance(len(rows))
     queries = users if user_ids is None else users.take(wanted)
     return Ranking(queries, songs, found, scores, settings=asdict(settings))
+
+
+def known_users(factors: UserFactors, user_ids: Sequence[str] | None = None) -> Vocabulary:
+    """The users of whom something is known. The others, whose vectors are zero, are named in a warning.
+
+    Any list for them would be chance.
+
+    Args:
+        user_ids: whom to look at; everyone when None.
+    Raises:
+        InputError: an unknown id (with a near miss); nothing is known of any of them.
+    """
+    users = factors.users
+    wanted = np.arange(len(users)) if user_ids is None else users.positions(user_ids)
+    known = factors.vectors[wanted].any(axis=1)
+    if not known.all():
+        names = ", ".join(map(repr, users.ids.gather(wanted[~known][:3]))) + (", ..." if (~known).sum() > 3 else "")
+        if not known.any():
+            raise InputError(f"users: nothing is known of {names}; no plays were learned from. Learn from their plays.")
+        log.warning(
+            "%d users get no list, nothing is known of them; no plays were learned from: %s", (~known).sum(), names
+        )
+    return users.take(wanted[known])
 
 
 def scored(rows: np.ndarray, songs: DistinctRows) -> np.ndarray:

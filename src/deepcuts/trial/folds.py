@@ -28,7 +28,7 @@ from deepcuts.predict.targets import EncoderSettings
 from deepcuts.progress import progress
 from deepcuts.trial.details import details_of, mean_details
 from deepcuts.trial.rivals import content_rivals, same_artist
-from deepcuts.trial.rows import with_controls
+from deepcuts.trial.rows import of_known_listeners, with_controls
 from deepcuts.trial.sides import system_of_table
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _one_fold(
     others = [*rivals, *([artist] if artist is not None else []),
               *(system_of_table(name, one, observed.users.users, songs) for name, one in systems.items())]  # fmt: skip
     audit(split, plays, [observed], predicted, [*table, *rivals], test_songs=songs)
-    hidden = relevant_plays(plays, observed.users.users, songs)
+    hidden, _ = of_known_listeners(relevant_plays(plays, observed.users.users, songs), observed)
     evaluation = evaluate([*table, *others], hidden, EvaluateSettings(n_bootstrap=2, seed=seed))
     users = observed.users.users.ids.gather(evaluation.users).to_list()
     details = details_of(evaluation, [*table, *others], plays, split, songs)

@@ -6,6 +6,7 @@ popularity         everyone gets the most played test songs; cheats, for it coun
 fold_in            song factors solved from the hidden plays themselves: cheats, the upper bound of WMF
 perfect_encoder    predictions from the true audible latents: what remains is the limit of the factors
 bayes_listener     perfect ears, and the best guess of each taste that the listener's own plays allow
+heard_fame         one list for all, by the listeners that content foretells: a meter of leaks
 audio_ceiling      the true audible taste of the true users: no one who only listens can do better
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
+from sklearn.linear_model import Ridge
 
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary, derive
 from deepcuts.errors import InputError
@@ -29,6 +31,7 @@ def with_controls(
     ceilings: Callable[[Vocabulary], list[System]] | None = None,
     seed: int = 0,
     n_deals: int = 1,
+    fame_from_predictions: bool = False,
 ) -> tuple[list[System], Vocabulary]:
     """All rows of a table: systems that hear, controls, ceilings.
 
@@ -38,6 +41,7 @@ def with_controls(
         predicted: song factors by system name; the test songs that all of them hold are ranked.
         ceilings: what only the truth of a planted world can know, for the ranked songs; see `trial.ceilings`.
         n_deals: how many random and shuffled rows; with several they are called "random 1", "random 2", ...
+        fame_from_predictions: add the row `heard_fame`, for tables whose rivals do not bring it.
     Returns:
         the systems, and the ranked test songs in the order of their vectors.
     Raises:
@@ -55,9 +59,43 @@ def with_controls(
     hidden = plays.counts_of(observed.users.users, songs)
     listeners = np.bincount(hidden.indices, minlength=len(songs))
     systems += [popularity_system(len(X), listeners, lineage=lineage), *heard]
+    if predicted and fame_from_predictions:
+        systems.append(heard_fame(observed, list(predicted.values())[-1], songs))
     if ceilings is not None:
         systems += ceilings(songs)
     return [*systems, fold_in(observed, hidden)], songs
+
+
+def of_known_listeners(hidden: sparse.csr_array, observed: Factors) -> tuple[sparse.csr_array, list[str]]:
+    """The hidden plays of listeners of whom something is known, and the ids of those of whom nothing is.
+
+    A listener whose plays are all hidden has a vector of zeros. Every list for them is chance, so they are left out.
+
+    Args:
+        hidden: [n_users, n_test] CSR, rows as the users of `observed`.
+    """
+    known = np.any(observed.users.vectors, axis=1)
+    unknown = ~known & (np.diff(hidden.indptr) > 0)
+    if not unknown.any():
+        return hidden, []
+    kept = sparse.csr_array(hidden.multiply(np.asarray(known)[:, None]))
+    kept.eliminate_zeros()
+    return kept, observed.users.users.ids.filter(unknown).to_list()
+
+
+def heard_fame(observed: Factors, predicted: SongFactors, songs: Vocabulary) -> System:
+    """The row `heard_fame` where no content is at hand: one list for all, by the listeners that predictions foretell.
+
+    log(1 + listeners) ≈ a + b·y over the learning songs by ridge regression; fame of a test song = a + b·ŷ
+    """
+    listeners = observed.songs.n_listeners
+    fame = np.zeros(len(songs))
+    if listeners is not None:
+        ridge = Ridge(alpha=1.0).fit(observed.songs.vectors, np.log1p(listeners))
+        fame = ridge.predict(predicted.rows(songs.ids))
+    note = "The same list for all: by the listeners that the predictions foretell. A meter of leaks."
+    lineage = derive(observed.users.lineage, predicted.lineage)
+    return System("heard_fame", np.ones((len(observed.users), 1)), fame[:, None], "control", note=note, lineage=lineage)
 
 
 def ranked_songs(split: Split, predicted: Sequence[SongFactors]) -> Vocabulary:

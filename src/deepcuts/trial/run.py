@@ -1,15 +1,20 @@
 """One trial: audit, rows, scores and report in one call."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary
+from deepcuts.artifacts import Factors, Features, Plays, SongFactors, Split, Vocabulary
+from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.evaluate import AuditReport, EvaluateSettings, Evaluation, System, audit, evaluate, relevant_plays
-from deepcuts.evaluate.scoring import ScoreChunks
+from deepcuts.evaluate.scoring import NO_PLAYS, ScoreChunks
 from deepcuts.trial.details import details_of
-from deepcuts.trial.rows import ranked_songs, with_controls
+from deepcuts.trial.rivals import content_rivals
+from deepcuts.trial.rows import of_known_listeners, ranked_songs, with_controls
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ def run_trial(
     settings: EvaluateSettings | None = None,
     *,
     ceilings: Callable[[Vocabulary], list[System]] | None = None,
+    features: Features | None = None,
     checkpoint: Path | None = None,
     score_chunks: ScoreChunks | None = None,
 ) -> Trial:
@@ -48,6 +54,7 @@ def run_trial(
         observed: factors of users and learning songs.
         predicted: song factors from sound, by the name of their system.
         ceilings: rows that only the truth of a planted world can know; see `trial.ceilings`.
+        features: what the songs sound like: adds the rivals that need no factors of songs.
         checkpoint: a folder to resume from.
         score_chunks: where users are scored, as in `evaluate`.
     Raises:
@@ -57,9 +64,28 @@ def run_trial(
     settings = settings or EvaluateSettings()
     songs = ranked_songs(split, list(predicted.values()))
     audit(split, plays, [observed], predicted, test_songs=songs)  # before any row is built from leaky factors
-    systems, songs = with_controls(plays, split, observed, predicted, ceilings=ceilings, seed=settings.seed)
+    systems, songs = with_controls(
+        plays, split, observed, predicted, ceilings=ceilings, seed=settings.seed, fame_from_predictions=features is None
+    )
+    if features is not None:
+        pooled = features if features.one_frame else pool_features(features, PoolSettings())
+        systems += content_rivals(split.learning_plays(plays), observed, pooled, songs)[0]
     proof = audit(split, plays, [observed], predicted, systems, test_songs=songs)
-    hidden = relevant_plays(plays, observed.users.users, songs)
+    hidden, unknown = of_known_listeners(relevant_plays(plays, observed.users.users, songs), observed)
     evaluation = evaluate(systems, hidden, settings, checkpoint=checkpoint, score_chunks=score_chunks)
+    evaluation = without_unknown(evaluation, unknown)
     about = {"split": dict(split.settings), "factors": dict(observed.settings)}
     return Trial(evaluation, proof, about, details_of(evaluation, systems, plays, split, songs))
+
+
+def without_unknown(evaluation: Evaluation, unknown: Sequence[str]) -> Evaluation:
+    """The evaluation, with the listeners of whom nothing is known counted among those left out; the log names them."""
+    if not unknown:
+        return evaluation
+    names = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+    log.warning(
+        "%d listeners are left out, nothing is known of them (their plays are all hidden): %s", len(unknown), names
+    )
+    left_out = dict(evaluation.left_out)
+    left_out[NO_PLAYS] -= len(unknown)
+    return replace(evaluation, left_out={**left_out, "nothing is known of them": len(unknown)})

@@ -196,10 +196,8 @@ def _of_tables(
 def _reading(out: Collected, found: Sequence[str], user: str | None, where: str) -> HistoryReading:
     counted = Counter(found)
     one_person = [HISTORIES[name].one_person for name in counted]
-    if user is not None and not any(one_person):
-        raise SettingError("--user: names the listener of a one-person export, but this one holds several users.")
     settings = {"reader": "history", "kinds": sorted(counted)}
-    made = gather(out, user, settings, where, several=not all(one_person))
+    made = gather(out, user, settings, where, several=any(one_person) and not all(one_person))
     notes = {f"files of {HISTORIES[name].about}": n for name, n in counted.items()}
     notes |= {what: n for what, n in out.notes.items() if n}
     return HistoryReading(made.plays, made.skips, made.marks, notes, tuple(sorted(counted)))

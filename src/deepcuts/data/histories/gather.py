@@ -119,9 +119,10 @@ def _users(rows: pl.DataFrame, user: str | None, names: Sequence[str], several: 
     """Whose listens they are: as the rows say; where they don't, `user`, the one name that is told, or "me"."""
     in_rows = sorted(set(rows["user"].unique().to_list()) - {""})
     if user is not None and not several and len(in_rows) > 1:
-        names_found = ", ".join(in_rows[:3])
+        told = ", ".join(in_rows[:3]) + (" and more" if len(in_rows) > 3 else "")
         raise SettingError(
-            f"--user {user}: names the listener of a one-person export; this one holds {names_found} and more."
+            f"--user {user}: names the listener of a one-person export, but this one holds {told}. "
+            "Leave --user out: everybody is read, under their own names."
         )
     if user is not None and not several:
         return pl.lit(user)
