@@ -60,6 +60,7 @@ def page_text(artists: Mapping[str, Any], planted: Mapping[str, Any] | None = No
     """The page."""
     head = f"{HEAD}\n## {artists['title']}\n\n{artists['about_text']}\n\n{how(artists)}\n"
     text = f"{head}{ladder(artists['rows'])}\n{comparisons_text(artists)}"
+    text += f"\n{blend_text(artists['blend'])}" if "blend" in artists else ""
     return text if planted is None else f"{text}\n{planted_text(planted)}"
 
 

@@ -111,7 +111,7 @@ class Recommender:
         if self.by_sound:
             return self.taste.vector(rows, liked)
         y = self.bundle.songs.vectors[rows].astype(np.float64)
-        matrix = self.gram + (y * surplus[:, None]).T @ y
+        matrix = (self.gram + (y * surplus[:, None]).T @ y) * self.bundle.users.same_part
         return np.linalg.solve(matrix, y[liked].T @ (1 + surplus[liked]))
 
     def _evidence(self, plays: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -391,6 +391,6 @@ class Recommender:
         if self.by_sound:
             return self.taste.parts(rows, liked, song)
         y = self.bundle.songs.vectors[rows].astype(np.float64)
-        matrix = self.gram + (y * surplus[:, None]).T @ y
+        matrix = (self.gram + (y * surplus[:, None]).T @ y) * self.bundle.users.same_part
         towards = np.linalg.solve(matrix, self.bundle.songs.vectors[song].astype(np.float64))
         return np.where(liked, (1 + surplus) * (y @ towards), 0.0)

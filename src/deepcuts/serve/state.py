@@ -289,7 +289,7 @@ class State:
         surplus = answers.alpha * np.log1p(np.array([n for _, n in rows]) / answers.epsilon)
         prior = max(answers.regularization, 1.0) * np.eye(len(start))
         listeners = bundle.users.vectors[[row for row, _ in rows]]
-        return solve_song(listeners, surplus, gram, prior, start)[1]
+        return solve_song(listeners, surplus, gram, prior, start, bundle.users.same_part)[1]
 
     def _original(self) -> Bundle:
         return self.model.catalogue.bundle
