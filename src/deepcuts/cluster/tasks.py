@@ -7,6 +7,7 @@ Ray sends arguments and results between its processes as Python objects; whoever
 code on it. A cluster that is started here listens with a token of its own; for others see the documentation of Ray.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from tempfile import TemporaryDirectory
@@ -246,8 +247,15 @@ def _stop(ray: ModuleType) -> None:
     started = [info.process for infos in getattr(node, "all_processes", {}).values() for info in infos]
     ray.shutdown()
     for process in started:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    with warnings.catch_warnings():  # Ray itself waits for none of its processes
+        warnings.simplefilter("ignore", ResourceWarning)
+        del node, started
+        gc.collect()
 
 
 def load_ray() -> ModuleType:
