@@ -38,7 +38,7 @@ serve: $(VENV)/.serve
 	$(BIN)/deepcuts serve demo/model
 
 fuzz: $(VENV)/.dev
-	DEEPCUTS_FUZZ=1 DEEPCUTS_FUZZ_COUNTS=docs/results/fuzz.json $(BIN)/python -m pytest tests/fuzz -n $(WORKERS)
+	DEEPCUTS_FUZZ=1 DEEPCUTS_FUZZ_COUNTS=docs/results/fuzz.json $(BIN)/python -m pytest tests/fuzz tests/serve/test_serve_kills.py -n $(WORKERS)
 	$(BIN)/deepcuts experiment pages
 
 test: $(VENV)/.dev

@@ -41,7 +41,11 @@ def is_installed(name: str) -> bool:
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """` Did you mean 'n_factors'?` for a near miss, else the list of what is allowed."""
+    """` Did you mean 'n_factors'?` for a near miss, else the list of what is allowed.
+
+    >>> did_you_mean("n_factor", ["n_factors", "alpha"])
+    " Did you mean 'n_factors'?"
+    """
     options = sorted(allowed)
     near = nearest(word, options)
     if near is not None:

@@ -53,7 +53,7 @@ class QuarantineError(DeepcutsError):
 def explain_os_error(error: OSError, where: Path | str) -> ResourceError:
     """An operating-system error as one that says what to do."""
     short_write = error.errno is None and "requested and" in str(error)  # how NumPy tells it
-    if error.errno == errno.ENOSPC or short_write:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or short_write:
         return ResourceError(f"{where}: the disk is full. Free some space and run the same command again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ResourceError(f"{where}: {error.strerror}. Check the permissions.")

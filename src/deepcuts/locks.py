@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deepcuts.errors import ArtifactError, explain_os_error
@@ -58,8 +58,9 @@ def only_writer(folder: Path, named: Path | None = None) -> Iterator[None]:
             break
         os.close(handle)  # the last holder removed the file after we opened it
     try:
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()}".encode())
+        with suppress(OSError):  # a full disk: the lock holds all the same, and only cannot name its holder
+            os.truncate(handle, 0)
+            os.write(handle, f"process {os.getpid()}".encode())
         yield
     finally:
         path.unlink(missing_ok=True)

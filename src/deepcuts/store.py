@@ -8,8 +8,8 @@ meta.json: kind · version · fingerprint (of the content) · parents (fingerpri
 settings (that made it) · shape · lineage · files · checksum (of all these, so an edit by hand is noticed too). It holds
 no times or paths: equal content gives an equal folder. A file that it does not list is not part of the artifact.
 
-One writer at a time: `writing` holds a lock beside the folder, which the system drops when the process ends, however it
-ends. Only writers clean up after a killed run; readers never change anything.
+One writer at a time: `writing` holds a lock beside the folder, which the system drops when the process ends. Only
+writers clean up after a killed run; readers never change anything.
 """
 
 import hashlib
@@ -244,10 +244,10 @@ def read_meta(folder: Path | str, kind: str | None = None, *, verify: bool | Non
 
 def _wait_for_a_rename(folder: Path) -> None:
     """A writer renames twice; a reader between the two waits for the second."""
-    until = time.monotonic() + SECONDS_BETWEEN_RENAMES
-    while not folder.exists() and folder.with_name(f".{folder.name}.old").exists() and time.monotonic() < until:
+    until, old = time.monotonic() + SECONDS_BETWEEN_RENAMES, folder.with_name(f".{folder.name}.old")
+    while not folder.exists() and old.exists() and time.monotonic() < until:
         time.sleep(0.01)
-    if not folder.exists() and folder.with_name(f".{folder.name}.old").exists():
+    if not folder.exists() and old.exists():
         raise ArtifactError(
             f"{folder}: a run was killed while it replaced this folder. Run the same command again; "
             "the next writer puts the old content back first."
@@ -360,11 +360,9 @@ def content_of(folder: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ArtifactError(f"{folder}: {error} is missing. Make the artifact again.") from error
-    except SettingError as error:
+    except (SettingError, InputError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         if isinstance(error.__cause__, ImportError):  # a package that is missing is not the folder's fault
             raise
-        raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
-    except (InputError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"{folder}: its content does not fit ({error}). Make the artifact again.") from error
 
 
@@ -414,9 +412,3 @@ def _is_empty_array(path: Path) -> bool:
             return 0 in shape and not dtype.hasobject
     except DAMAGED:
         return False
-
-
-def free_bytes(folder: Path) -> int:
-    """Free space on the disk that holds `folder`, bytes."""
-    existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())
-    return shutil.disk_usage(existing).free

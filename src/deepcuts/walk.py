@@ -7,6 +7,7 @@ be UTF-8: `text_of` writes their other bytes as `\xNN`.
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -130,3 +131,9 @@ def count_reasons(ignored: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int
     """How often each reason occurs, most frequent first."""
     each = {reason: sum(one == reason for _, one in ignored) for _, reason in ignored}
     yield from sorted(each.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk that holds `folder`, bytes."""
+    existing = next(p for p in [folder, *folder.absolute().parents] if p.exists())
+    return shutil.disk_usage(existing).free

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -153,9 +154,17 @@ def test_a_setting_that_ray_cannot_keep_is_refused(command, plays, tmp_path):
     assert "device = 'cuda': expected cpu with --on ray" in told.err
 
 
-def test_a_cluster_of_its_own_leaves_no_process_and_nothing_on_stdout(plays, tmp_path):
+def test_a_cluster_of_its_own_leaves_no_process_no_file_and_nothing_on_stdout(plays, tmp_path):
     words = ["factors", plays, "-o", tmp_path / "factors", "--set", "n_factors=3", "--on", "ray=1"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    with TemporaryDirectory(prefix="t-", dir="/tmp") as short:
+        run = run_alone(words, {**environment, "RAY_TMPDIR": short})
+        assert os.listdir(short) == []
+    assert not [pid for pid in children_of_session(run.pid) if still_there(pid)]
+
+
+def run_alone(words: list, environment: dict[str, str]) -> subprocess.Popen:
+    """The command in a session of its own, which must end well and silently on stdout."""
     run = subprocess.Popen(
         [sys.executable, "-m", "deepcuts", *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
@@ -164,7 +173,7 @@ def test_a_cluster_of_its_own_leaves_no_process_and_nothing_on_stdout(plays, tmp
     assert run.returncode == 0, err
     assert out == ""
     assert "objective" in err
-    assert not [pid for pid in children_of_session(run.pid) if still_there(pid)]
+    return run
 
 
 def children_of_session(session: int) -> list[int]:

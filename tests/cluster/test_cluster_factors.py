@@ -135,6 +135,14 @@ def test_groups_hold_every_row_and_play_once_and_in_order(n_workers):
     assert all(group.blocks[-1][1] == group.end - group.begin for group in groups)
 
 
+@pytest.mark.parametrize(
+    ("n_plays", "n_workers", "n_groups"),
+    [(1000, 2, 16), (1000, 500, 2048), (1000, 5000, 5000), (3e10, 100, 1789)],  # 3·10¹⁰ / 2²⁴ = 1788.1
+)
+def test_groups_are_some_a_worker_and_not_too_many_for_the_driver(n_plays, n_workers, n_groups):
+    assert factors.number_of_groups(n_plays, n_workers) == n_groups
+
+
 def test_a_group_is_sent_each_row_it_needs_once():
     whole = np.arange(40, dtype=np.float32).reshape(8, 5)
     other = np.array([6, 0, 6, 2, 7], np.int32)

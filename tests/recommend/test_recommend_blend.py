@@ -101,6 +101,19 @@ def test_the_blend_is_at_or_above_both_parents_at_any_number_of_plays() -> None:
     assert scores[0] > scores[1] + 0.05
 
 
+def test_factorisations_side_by_side_are_blended_each_by_itself() -> None:
+    rng = np.random.default_rng(4)
+    x, guess = rng.normal(size=(40, 5)).astype(np.float32), rng.normal(size=(3, 5))
+    errors, plays = rng.normal(size=(30, 5)), sparse.csr_array((rng.random((40, 3)) < 0.3) * 2.0)
+    users = users_of(x)
+    joined = dataclasses.replace(users, settings={**SETTINGS, "sizes": [2, 3]})
+    both = blend(plays, joined, songs_of(guess), prior_precision(errors, 9.0, [2, 3])).vectors
+    for part in (slice(0, 2), slice(2, 5)):
+        alone = dataclasses.replace(users, vectors=x[:, part])
+        own = blend(plays, alone, songs_of(guess[:, part]), prior_precision(errors[:, part], 9.0)).vectors
+        np.testing.assert_allclose(both[:, part], own, atol=1e-6)
+
+
 def test_two_factor_spaces_are_never_blended() -> None:
     other = dataclasses.replace(songs_of(np.ones((1, 3))), lineage=dataclasses.replace(LINEAGE, space="another"))
     with pytest.raises(InputError, match="different factorisations"):

@@ -10,7 +10,7 @@ import pytest
 
 from deepcuts.artifacts import Bundle, Factors, Lineage, Plays, SongFactors, Vocabulary
 from deepcuts.errors import ArtifactError, InputError, SettingError
-from deepcuts.factors import WmfSettings, fit
+from deepcuts.factors import WmfSettings, fit, fit_sizes
 from deepcuts.recommend import Filters, Recommender
 
 N_USERS, N_SONGS, N_COLD = 120, 60, 10
@@ -237,3 +237,12 @@ def test_an_unknown_kind_of_songs_is_refused_by_every_list(answers: Recommender)
     for ask in (lambda: answers.recommend("user000", which="wram"), lambda: answers.similar("song000", which="wram")):
         with pytest.raises(SettingError, match="wram"):
             ask()
+
+
+def test_in_a_model_of_several_sizes_each_size_folds_a_listener_in_by_itself() -> None:
+    plays, how, history = listening(), WmfSettings(regularization=5.0, n_sweeps=6), {"song003": 2.0, "song040": 1.0}
+    joined = Recommender(Bundle.of(fit_sizes(plays, how, [3, 5]).factors, None, plays))
+    found = joined.fold_in(history)
+    for size, part in ((3, slice(0, 3)), (5, slice(3, 8))):
+        alone = Recommender(Bundle.of(fit_sizes(plays, how, [size]).factors, None, plays))
+        np.testing.assert_allclose(found[part], alone.fold_in(history), rtol=1e-5)

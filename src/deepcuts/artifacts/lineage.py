@@ -92,6 +92,12 @@ def derive(*lineages: Lineage, **parents: str) -> Lineage:
         parents: fingerprints of the parts, by role.
     Raises:
         InputError: two parts live in different factor spaces (names both).
+
+    >>> both = derive(Lineage("a fit", Vocabulary(["s1"])), Lineage("a fit", Vocabulary(["s2"])))
+    >>> both.space, both.learned_from.ids.to_list()
+    ('a fit', ['s1', 's2'])
+    >>> derive(Lineage("a fit"), Lineage("a fit", learned_from=None)).learned_from is None  # known and unknown: unknown
+    True
     """
     if not lineages:
         raise InputError("derive: no lineages given, expected at least one.")

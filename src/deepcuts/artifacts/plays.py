@@ -101,6 +101,10 @@ class Plays:
         Raises:
             InputError: an empty id, a sum of whole counts that float32 does not keep exactly, a count that is not
                 positive and finite, columns of different lengths.
+
+        >>> plays = Plays.from_pairs(["ann", "bob", "ann"], ["s1", "s1", "s2"], [3, 1, 2])
+        >>> plays.counts.toarray().tolist()
+        [[3.0, 2.0], [1.0, 0.0]]
         """
         columns: dict[str, Any] = {"user_ids": user_ids, "song_ids": song_ids, "counts": counts}
         columns |= {name: ids.numbers for name, ids in columns.items() if isinstance(ids, Numbered)}

@@ -151,7 +151,11 @@ def merged_names(library: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
 
 
 def song_names(table: pl.DataFrame) -> list[str]:
-    """A name to show for each song: its title, else the name of its file, else its id."""
+    """A name to show for each song: its title, else the name of its file, else its id.
+
+    >>> song_names(pl.DataFrame({"song_id": ["s1", "s2"], "title": ["Intro", None]}))
+    ['Intro', 's2']
+    """
     own = table["song_id"].to_list()
     titles = table["title"].to_list() if "title" in table.columns else [None] * len(own)
     files = table["file"].to_list() if "file" in table.columns else [None] * len(own)

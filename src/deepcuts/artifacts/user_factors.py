@@ -44,6 +44,17 @@ class UserFactors:
         """How many latent factors."""
         return self.vectors.shape[1]
 
+    @cached_property
+    def same_part(self) -> np.ndarray:
+        """Which pairs of factors [n_factors, n_factors] (1 or 0) belong to one factorisation.
+
+        Where several sizes stand side by side (settings["sizes"]), each tells all plays by itself, so equations for new
+        users or songs must be solved part by part: multiply their matrix by this.
+        """
+        sizes = self.settings.get("sizes", [self.n_factors])
+        part = np.repeat(np.arange(len(sizes)), sizes)
+        return (part[:, None] == part[None]).astype(np.float64)
+
     def rows(self, user_ids: Iterable[str] | pl.Series) -> np.ndarray:
         """The vectors [n, n_factors] of users by id.
 

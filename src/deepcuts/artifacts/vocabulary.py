@@ -68,6 +68,9 @@ class Vocabulary:
         """Positions [n] of ids, -1 for those unknown.
 
         Many are joined; a few, asked for time and again as a server does, are looked up one by one.
+
+        >>> Vocabulary(["s1", "s2"]).find(["s2", "s9"]).tolist()
+        [1, -1]
         """
         if isinstance(ids, list | tuple) and len(ids) <= FEW and all(isinstance(one, str) for one in ids):
             self._lookups += 1

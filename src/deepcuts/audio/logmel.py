@@ -114,7 +114,11 @@ def mel_spectrogram(samples: np.ndarray, settings: LogMelSettings = LogMelSettin
 
 
 def logmel(samples: np.ndarray, settings: LogMelSettings = LogMelSettings()) -> np.ndarray:
-    """log(1 + compression * mel), float32 [n_frames, n_bands] >= 0; arguments as for `mel_spectrogram`."""
+    """log(1 + compression * mel), float32 [n_frames, n_bands] >= 0; arguments as for `mel_spectrogram`.
+
+    >>> logmel(np.zeros(22050, dtype=np.float32)).shape  # one second, a frame every 512 samples: frames × bands
+    (42, 128)
+    """
     return compress(mel_spectrogram(samples, settings), settings)
 
 

@@ -15,7 +15,7 @@ from deepcuts.audio.extract import extract
 from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.chain.hear import Hearing
 from deepcuts.data.filetags import from_names, read_tags
-from deepcuts.errors import InputError, SettingError
+from deepcuts.errors import InputError, SettingError, explain_os_error
 from deepcuts.locks import only_run
 from deepcuts.predict import predict_songs
 from deepcuts.recommend import Recommender
@@ -49,7 +49,15 @@ def add_tracks(model: Path, tracks: Sequence[Path], *, jobs: int | None = None) 
         SettingError: the model holds no encoder.
         InputError: no sound files, or not one that can be heard.
         ArtifactError: another process is changing the model.
+        ResourceError: the disk is full, or refuses; the model stays as it was.
     """
+    try:
+        return _added(model, tracks, jobs)
+    except OSError as error:
+        raise explain_os_error(error, error.filename or model) from error
+
+
+def _added(model: Path, tracks: Sequence[Path], jobs: int | None) -> Added:
     with only_run(model):
         bundle = Bundle.load(model)
         if bundle.encoder is None:

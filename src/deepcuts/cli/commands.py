@@ -8,6 +8,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
                   "Bring a model up to date after new plays or files: only what is stale is done again."),
     "add": ("home", "add", "Hear new tracks and add them to a model: where each lands, and who would like it."),
     "serve": ("serve", "serve", "Serve a model: a page, REST under /api, OpenSubsonic under /rest for music players."),
+    "index": ("index", "index",
+              "Load a model's vectors into PostgreSQL with pgvector, for `deepcuts serve --index`."),
     "for-user": ("model", "for_user", "Songs for known users, or for somebody new who likes and dislikes a few songs."),
     "audience": ("model", "audience", "The listeners most likely to care for a song, with the artists they play most."),
     "playlist": ("model", "playlist",

@@ -15,7 +15,8 @@ from deepcuts.audio.decode import decode
 from deepcuts.cli.common import Json, print_json, say
 from deepcuts.errors import DeepcutsError, ResourceError
 from deepcuts.kernels import native
-from deepcuts.store import free_bytes, read_meta
+from deepcuts.store import read_meta
+from deepcuts.walk import free_bytes
 
 PACKAGES = (
     *("numpy", "scipy", "polars", "safetensors", "scikit-learn", "openTSNE"),

@@ -15,8 +15,8 @@ from deepcuts.recommend import (
     RecommendSettings,
     SimilarSettings,
     candidates,
-    known_users,
     recommend,
+    serve_unknown_users,
     similar_songs,
     usage_space,
 )
@@ -75,8 +75,8 @@ def recommend_songs(
     if settings.per_artist is not None:
         artists = artists_of(counts, songs_known.ids, plays)
     ranking = recommend(
-        pool.users.vectors, pool.songs.vectors, users_known, songs_known, settings,
-        user_ids=known_users(pool.users, users or None).ids.to_list(), played=played, artists=artists,
+        serve_unknown_users(pool.users, users or None).vectors, pool.songs.vectors, users_known, songs_known, settings,
+        user_ids=users or None, played=played, artists=artists,
     )  # fmt: skip
     ranking = replace(ranking, parents={**pool.lineage.parents, **({"plays": counts.fingerprint} if counts else {})})
     if output is not None:

@@ -25,6 +25,11 @@ def serve(
     media_server: Annotated[
         Path | None, typer.Option("--from", help="Navidrome's database: its song ids, users and plays are taken over.")
     ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option("--index", metavar="ADDRESS", help="PostgreSQL that ranks the songs, after `deepcuts index`."),
+    ] = None,
+    index_name: Annotated[str, typer.Option("--index-name", help="As `deepcuts index --name`.")] = "deepcuts",
 ) -> None:
     """Serve a model: a page, REST under /api, OpenSubsonic under /rest for music players.
 
@@ -35,14 +40,18 @@ def serve(
     try:
         import uvicorn  # only serving needs it
 
+        from deepcuts.recommend.pgvector import Postgres
         from deepcuts.serve.app import create_app
         from deepcuts.serve.mediaserver import MediaServer
         from deepcuts.serve.state import State, check_served
     except ImportError as error:
         raise SettingError(f"serve: {error.name} is missing. Install it with: pip install 'deepcuts[serve]'") from error
     check_served(model)
+    if index is not None and media_server is not None:
+        raise SettingError("--index and --from: the database ranks songs under the model's own ids. Leave one out.")
+    engine = Postgres(index, index_name) if index is not None else None
     beside = MediaServer.of_navidrome(media_server) if media_server is not None else None
-    state = State(model, data=data, users=user or [], secured=login, server=beside)
+    state = State(model, data=data, users=user or [], secured=login, server=beside, engine=engine)
     one_blas_thread()
     bundle = state.model.answers.bundle
     if beside is not None:

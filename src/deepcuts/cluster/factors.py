@@ -31,6 +31,7 @@ from deepcuts.kernels import als, exact
 from deepcuts.kernels.crew import one_blas_thread
 
 GROUPS_A_WORKER = 8  # so that workers finish together
+MOST_GROUPS = 2048  # unless there are more workers: each group costs the driver a task, or one for each piece
 PLAYS_A_GROUP = 1 << 24  # at most, unless one block has more: 128 MB
 BROADCAST_SHARE = 0.4  # of the smallest object store that the fixed side may take
 PIECE_BYTES = 32 << 20  # of a fixed side that is sent in pieces, or more, so that there are
@@ -83,11 +84,16 @@ def cut(side: sparse.csr_array, n_workers: int) -> list[Group]:
     """
     start = side.indptr.astype(np.int64)
     blocks = als.row_blocks(start)
-    n_groups = max(GROUPS_A_WORKER * n_workers, -(-side.nnz // PLAYS_A_GROUP))
+    n_groups = number_of_groups(side.nnz, n_workers)
     work = np.array([start[end] + 8 * end for _, end in blocks])
     of_block = np.minimum((work - 1) * n_groups // max(work[-1], 1), n_groups - 1) if len(blocks) else work
     edges = [*np.flatnonzero(np.diff(of_block, prepend=-1)).tolist(), len(blocks)]
     return [_group(side, start, blocks[a:b]) for a, b in pairwise(edges)]
+
+
+def number_of_groups(n_plays: float, n_workers: int) -> int:
+    """Into how many groups the rows of a side are cut."""
+    return max(min(GROUPS_A_WORKER * n_workers, MOST_GROUPS), n_workers, int(-(-n_plays // PLAYS_A_GROUP)))
 
 
 def _group(side: sparse.csr_array, start: np.ndarray, blocks: Sequence[tuple[int, int]]) -> Group:

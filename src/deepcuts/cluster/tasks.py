@@ -7,6 +7,7 @@ Ray sends arguments and results between its processes as Python objects; whoever
 code on it. A cluster that is started here listens with a token of its own; for others see the documentation of Ray.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -15,9 +16,10 @@ import socket
 import subprocess
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -224,13 +226,19 @@ def running(settings: ClusterSettings) -> Iterator[Cluster]:
     ray = load_ray()
     if ray.is_initialized():
         raise SettingError("a Ray cluster is in use in this process already: use that one, or ray.shutdown() first.")
-    try:
-        _join(ray, settings.address) if settings.address else _start(ray, settings)
-        cluster = Cluster(ray, *_size_of(ray))
-        _check_workers(cluster)
-        yield cluster
-    finally:
-        _stop(ray)
+    with TemporaryDirectory(prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
+        try:
+            _join(ray, settings.address) if settings.address else _start(ray, settings, folder)
+            cluster = Cluster(ray, *_size_of(ray))
+            _check_workers(cluster)
+            yield cluster
+        finally:
+            _stop(ray)
+
+
+def _short_folder() -> str | None:
+    """Where a cluster keeps its logs, its sockets and what it spills: the paths of sockets are at most 107 letters."""
+    return os.environ.get("RAY_TMPDIR") or ("/tmp" if os.path.isdir("/tmp") else None)
 
 
 def _stop(ray: ModuleType) -> None:
@@ -239,8 +247,15 @@ def _stop(ray: ModuleType) -> None:
     started = [info.process for infos in getattr(node, "all_processes", {}).values() for info in infos]
     ray.shutdown()
     for process in started:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    with warnings.catch_warnings():  # Ray itself waits for none of its processes
+        warnings.simplefilter("ignore", ResourceWarning)
+        del node, started
+        gc.collect()
 
 
 def load_ray() -> ModuleType:
@@ -257,7 +272,7 @@ def load_ray() -> ModuleType:
         return importlib.import_module("ray")
 
 
-def _start(ray: ModuleType, settings: ClusterSettings) -> None:
+def _start(ray: ModuleType, settings: ClusterSettings, folder: str) -> None:
     """A cluster on this machine, that ends with this process."""
     _init(
         ray,
@@ -266,6 +281,7 @@ def _start(ray: ModuleType, settings: ClusterSettings) -> None:
         num_gpus=0,
         include_dashboard=False,
         object_store_memory=settings.store_bytes,
+        _temp_dir=folder,
     )
 
 

@@ -33,7 +33,13 @@ VERSIONS = (
 
 
 def title_key(title: str) -> str:
-    """The key of a song title: "Heroes (2017 Remaster)" and "“Heroes”" share one, "Heroes (Live)" has its own."""
+    """The key of a song title: "Heroes (2017 Remaster)" and "“Heroes”" share one, "Heroes (Live)" has its own.
+
+    >>> title_key("Love Me Do (Remastered 2009)") == title_key("love me do")
+    True
+    >>> title_key("Love Me Do (Live)") == title_key("Love Me Do")
+    False
+    """
     text = _compatible(title)
     text = _BRACKETED.sub(_kept_of_bracket, text)
     head, *rest = _DASHED.split(text)
@@ -43,7 +49,11 @@ def title_key(title: str) -> str:
 
 
 def artist_key(artist: str) -> str:
-    """The key of an artist: "The Beatles", "Beatles, The" and "beatles" share one; guests are left out."""
+    """The key of an artist: "The Beatles", "Beatles, The" and "beatles" share one; guests are left out.
+
+    >>> artist_key("The Beatles") == artist_key("BEATLES")
+    True
+    """
     text = _BRACKETED.sub(lambda found: "" if _GUEST.match(found[1]) else found[0], _compatible(artist))
     text = _TRAILING_GUEST.sub("", text)
     text = re.sub(r",\s*the\s*$", "", text, flags=re.IGNORECASE)

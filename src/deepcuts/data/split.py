@@ -80,6 +80,11 @@ def make_split(
     Raises:
         InputError: an unknown song id, no times, no group column, or nothing left to learn from or to test.
         SettingError: arguments that do not go with `settings.by`.
+
+    >>> plays = Plays.from_pairs(["ann"] * 10, [f"s{n}" for n in range(10)], [1] * 10)
+    >>> split = make_split(plays, SplitSettings(by="song", test=0.2, validation=0.1))
+    >>> len(split.test_songs), split.learning_plays(plays).shape
+    (2, (1, 8))
     """
     if (test_songs is not None) != (settings.by == "list"):
         advice = "Name them: --test-songs FILE." if test_songs is None else "Set by=list, or leave them out."

@@ -202,6 +202,9 @@ def auc(scores: np.ndarray, relevant: Relevant) -> np.ndarray:
     Raises:
         InputError: a score is not finite, or the shapes differ.
     Source: van den Oord et al. 2013, section 5.2 (which does not say over which songs: ours are the candidates given).
+
+    >>> auc(np.array([[3.0, 2.0, 1.0]]), np.array([[True, False, True]])).tolist()
+    [0.5]
     """
     return auc_at(find_places(scores, relevant))
 
@@ -221,6 +224,9 @@ def average_precision(
     Returns:
         [n_users] in 0..1; NaN where n_u = 0, and 0 where none of the played songs is in the list.
     Source: the Million Song Dataset Challenge (McFee et al. 2012); van den Oord et al. 2013, section 5.2.
+
+    >>> average_precision(np.array([[3.0, 2.0, 1.0]]), np.array([[True, False, True]]), at=3).round(3).tolist()
+    [0.833]
     """
     return average_precision_at(find_places(scores, relevant, tie_order), check_at(at))
 
@@ -260,6 +266,9 @@ def expected_average_precision(n_relevant: np.ndarray | int, n_songs: int, at: i
         n_songs: N, candidates.
     Returns:
         Of the shape of `n_relevant`; NaN where n = 0.
+
+    >>> float(expected_average_precision(1, 4, at=4).round(4))  # the mean of 1, 1/2, 1/3, 1/4
+    0.5208
     """
     n = np.asarray(n_relevant, dtype=np.float64)
     depth = min(check_at(at), n_songs)

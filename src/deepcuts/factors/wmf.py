@@ -239,6 +239,11 @@ def fold_in_users(plays: sparse.csr_array, song_factors: np.ndarray, settings: W
     Raises:
         InputError: a count is not positive and finite; the plays and the factors differ in songs.
     Source: Hu et al. 2008, eq. 4.
+
+    >>> song_factors = np.eye(2, dtype=np.float32)
+    >>> x = fold_in_users(sparse.csr_array([[4.0, 0.0]]), song_factors, WmfSettings(n_factors=2))
+    >>> bool(x[0, 0] > 0.5), float(x[0, 1])
+    (True, 0.0)
     """
     check_shape("plays", plays, [None, len(song_factors)])
     return _fold_in(sparse.csr_array(plays), song_factors, settings or WmfSettings())

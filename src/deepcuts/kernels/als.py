@@ -48,6 +48,9 @@ def gram(rows: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     """YᵀY [n_factors, n_factors] float64 of rows [n, n_factors], summed in float64.
 
     float64 because it stands for all the pairs nobody played: its small directions decide how well λ is obeyed.
+
+    >>> gram(np.array([[1.0, 2.0], [0.0, 1.0]], dtype=np.float32)).tolist()
+    [[1.0, 2.0], [2.0, 5.0]]
     """
     blocks = gram_parts(len(rows))
     parts = np.zeros((len(blocks), rows.shape[1], rows.shape[1]))

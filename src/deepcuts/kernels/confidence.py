@@ -21,6 +21,9 @@ def surplus_confidence(plays: sparse.csr_array, alpha: float, epsilon: float) ->
         InputError: a stored count is not a positive finite number (names the first row and column), or so large
             that its confidence is not finite.
     Source: van den Oord et al. 2013, eq. 2.
+
+    >>> round(float(surplus_confidence(sparse.csr_array([[1.0, 0.0]]), alpha=2.0, epsilon=1.0).data[0]), 4)
+    1.3863
     """
     plays = sparse.csr_array(plays)
     counts = plays.data.astype(np.float64)

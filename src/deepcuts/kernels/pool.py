@@ -48,6 +48,9 @@ def pool(frames: np.ndarray, n_cov: int = 0) -> np.ndarray:
         float32 [n_stats]: means, stds, changes, then the covariances above the diagonal, row by row.
     Raises:
         InputError: no frames, or a value that is not finite.
+
+    >>> pool(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()  # means, standard deviations, changes
+    [1.0, 1.0, 1.0, 0.0, 2.0, 0.0]
     """
     if frames.ndim != 2 or len(frames) == 0:
         raise InputError(f"frames have shape {list(frames.shape)}: expected [n_frames, n_channels], n_frames >= 1.")

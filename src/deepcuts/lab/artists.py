@@ -24,10 +24,12 @@ from deepcuts.data import LastfmSettings, SplitSettings, folds, read_lastfm
 from deepcuts.evaluate import EvaluateSettings, audit, evaluate, relevant_plays
 from deepcuts.evaluate.folds import mean_over_folds, paired_over_folds
 from deepcuts.factors import WmfSettings, fit, fit_sizes
+from deepcuts.lab.artists_blend import blend_of_fold
 from deepcuts.predict import KernelSettings, LinearSettings, TreesSettings, fit_encoder, predict_songs
 from deepcuts.predict.stack import StackSettings
 from deepcuts.progress import progress
 from deepcuts.store import write_file
+from deepcuts.trial.details import details_of, mean_details
 from deepcuts.trial.rivals import content_rivals
 from deepcuts.trial.rows import system_of, with_controls
 
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 PLAYS, TABLE = "lastfm/hetrec2011-lastfm-2k.zip", "lastfm_artist_track_audio.csv"
 WMF = WmfSettings(n_factors=64, alpha=10.0, epsilon=100.0, regularization=50.0, n_sweeps=12)
+BEST_WMF = WMF  # of `best`; the reference rows keep the settings that the benchmark came with
 SIZES = (8, 16, 32, 64, 128)
 SHARED: dict[str, Any] = {"target": "unit", "weight_listeners": 30}
 REFERENCE = "trees_reference"
@@ -61,11 +64,13 @@ class ArtistsBench:
     Attributes:
         n_folds, n_seeds: of the artists; each seed deals them anew.
         seed: the first seed.
+        blend: also blend sound and plays at several numbers of plays, on the first fold.
     """
 
     n_folds: int = 5
     n_seeds: int = 3
     seed: int = 0
+    blend: bool = True
 
     def __post_init__(self) -> None:
         require(self.n_folds >= 2, "n_folds", self.n_folds, "2 or more")
@@ -86,22 +91,27 @@ def run(data: Path, work: Path, bench: ArtistsBench) -> dict[str, Any]:
     table = read_numbers(data / TABLE)
     features = features_of_table(table, where=TABLE, song_id="artist_id", drop=["key"])
     groups = table.select(pl.col("artist_id").cast(pl.String).alias("song_id"), pl.col("group").cast(pl.String))
-    outcomes = []
+    outcomes, first = [], None
     with progress("benchmark", total=bench.n_folds * bench.n_seeds, unit="fold") as bar:
         for seed in range(bench.seed, bench.seed + bench.n_seeds):
             how = SplitSettings(by="artist", seed=seed)
             dealt = folds(plays, bench.n_folds, how, groups=groups, only=features.songs.ids.to_list())
+            first = first or dealt[0]
             for number, split in enumerate(dealt):
                 outcomes.append(kept_fold(work / f"artists-{seed}-{number}.json", plays, split, features, seed))
                 bar.advance(1)
-    return report(outcomes, bench)
+    content = report(outcomes, bench)
+    if bench.blend and first is not None:
+        content["blend"] = blend_of_fold(plays, first, features, BEST_WMF, SIZES, replace(BEST, seed=bench.seed), work)
+    return content
 
 
 def kept_fold(path: Path, plays: Plays, split: Split, features: Features, seed: int) -> dict[str, Any]:
     """The outcome of one fold, read when an earlier run made it under the same settings."""
     named = {name: (kind, asdict(how)) for name, (kind, how) in ENCODERS.items()}
-    recipe = {"wmf": asdict(WMF), "sizes": SIZES, "encoders": named, "stack": asdict(BEST),
-              "features": features.fingerprint, "split": split.fingerprint, "seed": seed}  # fmt: skip
+    recipe = {"format": 2, "wmf": asdict(WMF), "best_wmf": asdict(BEST_WMF), "sizes": SIZES, "encoders": named,
+              "stack": asdict(BEST), "features": features.fingerprint, "split": split.fingerprint,
+              "seed": seed}  # fmt: skip
     recipe = json.loads(json.dumps(recipe))
     if path.exists():
         content = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -115,7 +125,7 @@ def kept_fold(path: Path, plays: Plays, split: Split, features: Features, seed: 
 def one_fold(plays: Plays, split: Split, features: Features, seed: int) -> dict[str, Any]:
     """Learn from everything but the fold's artists; rank these for every listener; score."""
     learning = split.learning_plays(plays)
-    alone, joined = fit(learning, WMF).factors, fit_sizes(learning, WMF, SIZES).factors
+    alone, joined = fit(learning, WMF).factors, fit_sizes(learning, BEST_WMF, SIZES).factors
     seconds: dict[str, float] = {}
     predicted = {
         name: timed(name, seconds, kind, replace(how, seed=seed), alone, features, split)
@@ -128,9 +138,10 @@ def one_fold(plays: Plays, split: Split, features: Features, seed: int) -> dict[
     audit(split, plays, [alone, joined], {**predicted, "best": best}, [*table, *others], test_songs=songs)
     relevant = relevant_plays(plays, alone.users.users, songs)
     evaluation = evaluate([*table, *others], relevant, EvaluateSettings(n_bootstrap=2))
+    details = details_of(evaluation, [*table, *others], plays, split, songs)
     rows = {
         row.name: {"map": row.mean("map"), "auc": row.mean("auc"), "cheating": row.cheating, "kind": row.kind,
-                   "note": row.note, "cpu_seconds": seconds.get(row.name)}
+                   "note": row.note, "cpu_seconds": seconds.get(row.name), "details": details[row.name]}
         for row in evaluation.rows
     }  # fmt: skip
     listeners = evaluation.listeners
@@ -165,6 +176,7 @@ def report(outcomes: Sequence[dict[str, Any]], bench: ArtistsBench) -> dict[str,
             "auc": mean_over_folds(values[name]["auc"], test_share=share),
             "n_users": n_users, "n_songs": n_songs,
             "cpu_seconds": None if spent[0] is None else round(float(np.median(spent)), 1),
+            **mean_details([one["rows"][name]["details"] for one in outcomes]),
         })  # fmt: skip
     rows.sort(key=lambda row: -row["map500"]["mean"])
     pairs = [("best", name) for name in (REFERENCE, "kernel", "ridge", "heard_fame", "taste", "shuffled")]

@@ -60,6 +60,7 @@ def page_text(artists: Mapping[str, Any], planted: Mapping[str, Any] | None = No
     """The page."""
     head = f"{HEAD}\n## {artists['title']}\n\n{artists['about_text']}\n\n{how(artists)}\n"
     text = f"{head}{ladder(artists['rows'])}\n{comparisons_text(artists)}"
+    text += f"\n{blend_text(artists['blend'])}" if "blend" in artists else ""
     return text if planted is None else f"{text}\n{planted_text(planted)}"
 
 
@@ -86,18 +87,17 @@ def calibration_text(tables: Sequence[Mapping[str, Any]]) -> str:
 
 
 def blend_text(tables: Sequence[Mapping[str, Any]]) -> str:
-    """The blend and both its parents at several numbers of plays."""
-    lines = ["### Sound and plays together: the blend at k plays", "", BLEND_ABOUT, "",
-             "| k | songs | AUC: audio | plays | blend | blend − audio | mAP: audio | plays | blend | blend − audio |",
-             "|---" * 10 + "|"]  # fmt: skip
-    for one in tables:
-        cells = [str(one["k"]), f"{one['n_songs']:,}"]
-        for metric, digits in (("auc", 3), ("map", 4)):
-            gap = one["gaps"]["audio"][metric]
-            cells += [f"{one[name][metric]['mean']:.{digits}f}" for name in ("audio", "plays", "blend")]
-            cells.append(f"{gap['difference']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f})")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    """The blend and both its parents at several numbers of plays, a table for each metric."""
+    lines = ["### Sound and plays together: the blend at k plays", "", BLEND_ABOUT, ""]
+    for metric, title, digits in (("auc", "AUC", 3), ("map", "mAP@500", 4)):
+        lines += [f"| {title}: k | songs | audio | plays | blend | blend − audio | blend − plays |", "|---" * 7 + "|"]
+        for one in tables:
+            means = [f"{one[name][metric]['mean']:.{digits}f}" for name in ("audio", "plays", "blend")]
+            gaps = [f"{gap['difference']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f})"
+                    for gap in (one["gaps"][parent][metric] for parent in ("audio", "plays"))]  # fmt: skip
+            lines.append("| " + " | ".join([str(one["k"]), f"{one['n_songs']:,}", *means, *gaps]) + " |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def hearing_text(heard: Mapping[str, Sequence[float]]) -> str:

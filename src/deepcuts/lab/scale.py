@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from deepcuts.checks import did_you_mean
-from deepcuts.cluster.factors import BROADCAST_SHARE, PLAYS_A_GROUP
+from deepcuts.cluster.factors import BROADCAST_SHARE, MOST_PIECES, number_of_groups
 from deepcuts.config import require
 from deepcuts.errors import InputError, SettingError
 
@@ -155,11 +155,11 @@ def half_sweep(
     compute = n_pairs * (rates.pair + rates.pair_factor * f) + n_rows * f * f * (4 / rates.basis + 2 / rates.gram)
     if not whole:
         compute += 2 * f * f * n_fixed / rates.basis
-    n_groups = max(n_pairs / PLAYS_A_GROUP, 8.0 * cores)
+    n_groups = number_of_groups(n_pairs, cores)
     needed = n_fixed * -np.expm1(-n_pairs / n_groups / n_fixed)
     sent = n_nodes * side if whole else n_groups * needed * (4 * f + 4)
     driven = 4.0 * f * (n_fixed + 2 * n_rows)
-    n_tasks = n_groups if whole else n_groups * 66
+    n_tasks = n_groups if whole else n_groups * (MOST_PIECES + 2)  # rows needed, taken from each piece, solved
     alone = n_tasks * rates.task + (2 * f * f * n_fixed / rates.basis / driver.cores if whole else 0)
     seconds = {
         "computing": compute / cores,
@@ -276,7 +276,8 @@ def page(content: Mapping[str, Any]) -> str:
         "\n`songs sent`, `users sent`: how the fixed side goes to the workers, as a whole or in pieces. `store`: the "
         "share of all object stores that the plays fill; above 1 they spill to disk.\n",
         *(HOT, *(_hot_line(f, content) for f in content["hot_row"])),
-        "\nThe model beside what was measured, seconds:\n",
+        "\nThe model beside what was measured: CPU seconds of all processes, divided by their number, which is what a "
+        "quiet machine would take.\n",
         *(CHECKED, *map(_checked_line, content["check"])),
     ]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from deepcuts.recommend.recommender import Recommender
 from deepcuts.recommend.scan import SongIndex
 from deepcuts.recommend.similar import SimilarSettings, similar_songs, usage_space
 from deepcuts.recommend.taste import PosteriorSettings, content_neighbours, content_space, posterior_tastes
-from deepcuts.recommend.topk import RecommendSettings, candidates, known_users, recommend
+from deepcuts.recommend.topk import RecommendSettings, candidates, recommend, serve_unknown_users
 
 __all__ = [
     "Filters",
@@ -19,10 +19,10 @@ __all__ = [
     "candidates",
     "content_neighbours",
     "content_space",
-    "known_users",
     "posterior_tastes",
     "prior_precision",
     "recommend",
+    "serve_unknown_users",
     "similar_songs",
     "usage_space",
 ]

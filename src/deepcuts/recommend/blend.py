@@ -10,14 +10,18 @@ k listeners; without any, y is the prediction ŷ itself. The Gram term G = XᵀX
 song; of a song that few had the chance to play this is not known yet, so the term grows with the listeners.
 
 Λ is the inverse of the covariance of the encoder's errors on songs that it did not learn from, on the scale of the
-factorisation's λ. Source: van den Oord et al. 2013, eq. 3, with a content prior as in Wang & Blei 2011.
+factorisation's λ. Where factorisations of several sizes stand side by side, each tells the same p by itself, so each
+part of the vector is solved by itself.
+
+Source: van den Oord et al. 2013, eq. 3, with a content prior as in Wang & Blei 2011.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import block_diag
 
 from deepcuts.artifacts import SongFactors, UserFactors, derive
 from deepcuts.checks import check_finite, check_shape
@@ -28,7 +32,7 @@ from deepcuts.kernels.confidence import surplus_confidence
 HALF_WAY = 20.0  # listeners at which half of the weight of "nobody else played it" counts
 
 
-def prior_precision(errors: np.ndarray, regularization: float) -> np.ndarray:
+def prior_precision(errors: np.ndarray, regularization: float, sizes: Sequence[int] | None = None) -> np.ndarray:
     """Λ [n_factors, n_factors] from an encoder's errors on songs that it did not learn from.
 
         Λ = λ (tr S / f) S⁻¹,     S the covariance of the errors
@@ -36,12 +40,20 @@ def prior_precision(errors: np.ndarray, regularization: float) -> np.ndarray:
     Args:
         errors: predicted less observed factors [n_songs, n_factors].
         regularization: λ of the factorisation; below 1 it is taken as 1, for a prediction is worth that much.
+        sizes: of the parts, where factors of several sizes stand side by side: Λ then has a block for each.
     Raises:
         InputError: fewer than two songs, or errors that are not finite.
+
+    >>> prior_precision(np.array([[1.0, 0.0], [0.0, 1.0]]), regularization=2.0).round(2).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
     check_finite("errors", errors)
     if len(errors) < 2:
         raise InputError(f"errors: of {len(errors)} songs, expected at least 2.")
+    if sizes is not None and len(sizes) > 1:
+        ends = np.cumsum(sizes)
+        return block_diag(*(prior_precision(errors[:, end - size : end], regularization)
+                            for size, end in zip(sizes, ends, strict=True)))  # fmt: skip
     n_factors = errors.shape[1]
     covariance = errors.astype(np.float64).T @ errors / len(errors)
     covariance += 1e-3 * np.trace(covariance) / n_factors * np.eye(n_factors) + 1e-12 * np.eye(n_factors)
@@ -80,10 +92,8 @@ def blend(
     vectors, curvature = predicted.vectors.astype(np.float64), np.empty(len(predicted))
     for song in range(len(predicted)):
         span = slice(columns.indptr[song], columns.indptr[song + 1])
-        prior = scale[song] * base
-        matrix, vectors[song] = solve_song(
-            users.vectors[columns.indices[span]], columns.data[span], gram, prior, vectors[song]
-        )
+        listeners, surplus = users.vectors[columns.indices[span]], columns.data[span]
+        matrix, vectors[song] = solve_song(listeners, surplus, gram, scale[song] * base, vectors[song], users.same_part)
         curvature[song] = np.trace(matrix) / len(matrix)
     return SongFactors(
         predicted.songs,
@@ -96,19 +106,25 @@ def blend(
 
 
 def solve_song(
-    listeners: np.ndarray, surplus: np.ndarray, gram: np.ndarray, prior: np.ndarray, predicted: np.ndarray
+    listeners: np.ndarray,
+    surplus: np.ndarray,
+    gram: np.ndarray,
+    prior: np.ndarray,
+    predicted: np.ndarray,
+    same_part: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The normal equations of one song: their matrix, and the vector that solves them.
 
     Args:
         listeners: x_u of those who played it [k, n_factors]; surplus: s = c - 1 [k].
         gram: XᵀX of all users; prior: Λ, both [n_factors, n_factors]; predicted: ŷ [n_factors].
+        same_part: `UserFactors.same_part`; 1 where one factorisation stands alone.
     """
     x, s = listeners.astype(np.float64), surplus.astype(np.float64)
-    matrix = prior + len(x) / (len(x) + HALF_WAY) * gram + (x * s[:, None]).T @ x
+    matrix = (prior + len(x) / (len(x) + HALF_WAY) * gram + (x * s[:, None]).T @ x) * same_part
     if not len(x):
         return matrix, predicted
-    return matrix, np.linalg.solve(matrix, x.T @ (1 + s) + prior @ predicted)
+    return matrix, np.linalg.solve(matrix, x.T @ (1 + s) + (prior * same_part) @ predicted)
 
 
 def _surplus(plays: sparse.csr_array, settings: Mapping[str, Any]) -> sparse.csr_array:

@@ -19,7 +19,7 @@ from deepcuts.kernels.als import gram as gram_of
 from deepcuts.recommend.content import ContentTaste, is_content
 from deepcuts.recommend.filters import Filters, capped, distinct, fits
 from deepcuts.recommend.patterns import Patterns
-from deepcuts.recommend.scan import SongIndex
+from deepcuts.recommend.scan import Index, SongIndex
 from deepcuts.recommend.topk import WHICH
 
 Listener = str | Mapping[str, float]
@@ -32,14 +32,21 @@ class Recommender:
         bundle: users, songs, plays and names.
         hear: sound file → its predicted song factors, one row, for `place`; None for a model that hears no new songs.
         n_threads: for one answer; None takes all processors, and 1 suits a server that answers many at once.
+        engine: what ranks songs by factors, and by patterns; None scans them in this process, exactly.
     """
 
     def __init__(
-        self, bundle: Bundle, hear: Callable[[Path], SongFactors] | None = None, *, n_threads: int | None = None
+        self,
+        bundle: Bundle,
+        hear: Callable[[Path], SongFactors] | None = None,
+        *,
+        n_threads: int | None = None,
+        engine: tuple[Index, Index] | None = None,
     ) -> None:
         self.bundle = bundle
         self.hear = hear
         self.n_threads = n_threads
+        self.engine = engine
         settings = bundle.users.settings
         self.alpha, self.epsilon = float(settings.get("alpha", 2.0)), float(settings.get("epsilon", 1e-6))
         self.regularization = max(float(settings.get("regularization", 1.0)), 1e-6)
@@ -47,14 +54,18 @@ class Recommender:
         self.taste = ContentTaste(bundle)
 
     @cached_property
-    def index(self) -> SongIndex:
+    def index(self) -> Index:
         """All songs, ready to be ranked for one vector."""
-        return SongIndex(self.bundle.songs.vectors, n_threads=self.n_threads)
+        return (
+            self.engine[0]
+            if self.engine is not None
+            else SongIndex(self.bundle.songs.vectors, n_threads=self.n_threads)
+        )
 
     @cached_property
-    def alike(self) -> SongIndex:
+    def alike(self) -> Index:
         """All songs, ready to be ranked by how like a pattern they are."""
-        return SongIndex(self.patterns, n_threads=self.n_threads)
+        return self.engine[1] if self.engine is not None else SongIndex(self.patterns, n_threads=self.n_threads)
 
     @cached_property
     def _names(self) -> pl.DataFrame:
@@ -100,7 +111,7 @@ class Recommender:
         if self.by_sound:
             return self.taste.vector(rows, liked)
         y = self.bundle.songs.vectors[rows].astype(np.float64)
-        matrix = self.gram + (y * surplus[:, None]).T @ y
+        matrix = (self.gram + (y * surplus[:, None]).T @ y) * self.bundle.users.same_part
         return np.linalg.solve(matrix, y[liked].T @ (1 + surplus[liked]))
 
     def _evidence(self, plays: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -380,6 +391,6 @@ class Recommender:
         if self.by_sound:
             return self.taste.parts(rows, liked, song)
         y = self.bundle.songs.vectors[rows].astype(np.float64)
-        matrix = self.gram + (y * surplus[:, None]).T @ y
+        matrix = (self.gram + (y * surplus[:, None]).T @ y) * self.bundle.users.same_part
         towards = np.linalg.solve(matrix, self.bundle.songs.vectors[song].astype(np.float64))
         return np.where(liked, (1 + surplus) * (y @ towards), 0.0)

@@ -7,6 +7,7 @@ service that keeps it, never for one list.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,17 @@ class SongRows(Protocol):
 
     def products(self, songs: np.ndarray, query: np.ndarray) -> np.ndarray:
         """Products of songs at positions with a query [n] float64; equal rows give equal ones."""
+
+
+class Index(Protocol):
+    """All songs, ranked for one vector at a time: in this process (`SongIndex`) or in a database (`PgvectorIndex`)."""
+
+    place: np.ndarray
+
+    def best(
+        self, user_vector: np.ndarray, k: int = 20, exclude: Sequence[int] | np.ndarray = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k songs with the largest products, best first: positions and scores; see `SongIndex.best`."""
 
 
 class HeldRows:
@@ -76,8 +88,7 @@ class SongIndex:
             self.rows = song_factors
         self.n_threads = n_threads
         n_songs, n_factors = self.rows.shape
-        self.order = tie_order(n_songs, seed)  # rounded rows stand in the order of ties
-        self.place = np.argsort(self.order)
+        self.order, self.place = ties(n_songs, seed)  # rounded rows stand in the order of ties
         self.rounded, self.plain, self.longest = None, np.zeros((0, n_factors), np.float32), 0.0
         if native.loop("_scan"):
             with one_blas_thread():  # rows that are made are products, in the threads that round
@@ -110,7 +121,7 @@ class SongIndex:
         songs = self._candidates(x, k, left_out)
         scores = self._scores(songs, x)
         first = np.lexsort((self.place[songs], -scores))[:k]
-        return songs[first], as_float32("scores", scores[first])
+        return songs[first].astype(np.int64), as_float32("scores", scores[first])
 
     def _candidates(self, x: np.ndarray, k: int, left_out: np.ndarray) -> np.ndarray:
         skip = np.zeros(len(self.order), bool)
@@ -125,6 +136,16 @@ class SongIndex:
         starts = range(0, len(songs), SONGS_AT_ONCE)
         parts = [self.rows.products(songs[at : at + SONGS_AT_ONCE], x) for at in starts]
         return np.concatenate([np.zeros(0), *parts])
+
+
+@lru_cache(maxsize=2)
+def ties(n_songs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`tie_order`, and the place of each song in it; int32, read-only: the indexes of a model share them."""
+    order = tie_order(n_songs, seed).astype(np.int32)
+    place = np.argsort(order).astype(np.int32)
+    for one in (order, place):
+        one.setflags(write=False)
+    return order, place
 
 
 def excluded_positions(exclude: Sequence[int] | np.ndarray, n_songs: int) -> np.ndarray:

@@ -63,6 +63,11 @@ def usage_space(user_factors: np.ndarray, song_factors: np.ndarray, *, centred: 
         Z float64 [n_songs, n_factors], rows of length 1, or 0 for songs without a usage pattern.
     Raises:
         InputError: the numbers of factors differ, or a factor is not finite.
+
+    >>> listeners = np.array([[2.0, 0.0], [0.0, 1.0]])
+    >>> z = usage_space(listeners, np.array([[1.0, 0.0], [0.0, 3.0]]))
+    >>> (z @ z.T).round(3).tolist()  # cosines of what the two songs' listeners would score
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     check_shape("user_factors", user_factors, [None, None])
     check_shape("song_factors", song_factors, [None, user_factors.shape[1]])

@@ -143,6 +143,10 @@ def content_neighbours(played: sparse.csr_array, space: np.ndarray, candidates: 
     Args:
         played: [n_users, n_songs] CSR.
         space: [n_songs, n_dims] of the same songs; candidates: [n_candidates, n_dims].
+
+    >>> songs = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> content_neighbours(sparse.csr_array([[2.0, 0.0]]), songs, songs).tolist()
+    [[1.0, 0.0]]
     """
     known = sparse.csr_array((np.ones(played.nnz), played.indices, played.indptr), shape=played.shape)
     profile = (known @ _unit(space)) / np.maximum(np.diff(known.indptr), 1)[:, None]

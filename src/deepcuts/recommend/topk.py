@@ -7,7 +7,7 @@ so the order of a file (often by popularity) never decides.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,12 @@ def recommend(
         lists of up to k songs; -1 and -inf where fewer were left.
     Raises:
         InputError: an unknown user id (with a near miss), shapes that differ, factors or scores that are not finite.
+
+    >>> users, songs = Vocabulary(["ann", "bob"], "user"), Vocabulary(["s1", "s2"])
+    >>> x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[5.0, 1.0], [2.0, 3.0]])
+    >>> found = recommend(x, y, users, songs, RecommendSettings(k=1))
+    >>> found.table()["song_id"].to_list()
+    ['s1', 's2']
     """
     settings = settings or RecommendSettings()
     check_shape("user_factors", user_factors, [len(users), None])
@@ -153,27 +159,31 @@ def recommend(
     return Ranking(queries, songs, found, scores, settings=asdict(settings))
 
 
-def known_users(factors: UserFactors, user_ids: Sequence[str] | None = None) -> Vocabulary:
-    """The users of whom something is known. The others, whose vectors are zero, are named in a warning.
+def serve_unknown_users(factors: UserFactors, user_ids: Sequence[str] | None = None) -> UserFactors:
+    """The users, where one of whom nothing is known likes what all others like on average.
 
-    Any list for them would be chance.
+    Their vectors are zero: none of their plays was learned from, and any list would be chance. A warning names them.
 
     Args:
-        user_ids: whom to look at; everyone when None.
+        user_ids: whom lists are asked for: only these are named; everyone when None.
+    Returns:
+        the same factors where something is known of everybody.
     Raises:
-        InputError: an unknown id (with a near miss); nothing is known of any of them.
+        InputError: an unknown id (with a near miss); nothing is known of anybody.
     """
     users = factors.users
     wanted = np.arange(len(users)) if user_ids is None else users.positions(user_ids)
-    known = factors.vectors[wanted].any(axis=1)
-    if not known.all():
-        names = ", ".join(map(repr, users.ids.gather(wanted[~known][:3]))) + (", ..." if (~known).sum() > 3 else "")
-        if not known.any():
-            raise InputError(f"users: nothing is known of {names}; no plays were learned from. Learn from their plays.")
-        log.warning(
-            "%d users get no list, nothing is known of them; no plays were learned from: %s", (~known).sum(), names
-        )
-    return users.take(wanted[known])
+    known = np.any(factors.vectors, axis=1)
+    unknown = wanted[~known[wanted]]
+    if not len(unknown):
+        return factors
+    if not known.any():
+        raise InputError("users: nothing is known of anybody, all vectors are zero. Learn factors from their plays.")
+    names = ", ".join(map(repr, users.ids.gather(unknown[:3]))) + (", ..." if len(unknown) > 3 else "")
+    n = len(unknown)
+    log.warning("%d users get the list of the average listener, no plays of theirs were learned from: %s", n, names)
+    average = factors.vectors[known].mean(axis=0, dtype=np.float64)
+    return replace(factors, vectors=np.where(known[:, None], factors.vectors, average).astype(np.float32))
 
 
 def scored(rows: np.ndarray, songs: DistinctRows) -> np.ndarray:

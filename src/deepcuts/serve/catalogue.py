@@ -115,7 +115,8 @@ class Catalogue:
         table = bundle.table
         self._places, self._shared = {name: at for at, name in enumerate(table.columns)}, dict[str, str]()
         rows = zip(song_names(table), table.iter_rows(), strict=True)
-        self.songs = [self._song(at, name, self._row(values)) for at, (name, values) in enumerate(rows)]
+        shared = self._shared.setdefault
+        self.songs = [self._song(at, shared(name, name), self._row(values)) for at, (name, values) in enumerate(rows)]
         self._shared.clear()
 
     def _row(self, values: tuple[Any, ...]) -> Row:

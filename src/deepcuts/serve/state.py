@@ -17,6 +17,8 @@ from deepcuts.artifacts import Bundle
 from deepcuts.errors import ArtifactError, DeepcutsError
 from deepcuts.recommend import Filters, Recommender
 from deepcuts.recommend.blend import solve_song
+from deepcuts.recommend.pgvector import Postgres
+from deepcuts.recommend.scan import Index
 from deepcuts.serve.accounts import Accounts
 from deepcuts.serve.catalogue import Catalogue
 from deepcuts.serve.eventlog import Event, EventLog, Playlist
@@ -41,9 +43,14 @@ class Model:
     catalogue: Catalogue
 
     @staticmethod
-    def of(bundle: Bundle, hear: ChildHearing | None, catalogue: Catalogue | None = None) -> "Model":
+    def of(
+        bundle: Bundle,
+        hear: ChildHearing | None,
+        catalogue: Catalogue | None = None,
+        engine: tuple[Index, Index] | None = None,
+    ) -> "Model":
         """Ready to answer at once: what is made once is made now."""
-        answers = Recommender(bundle, hear, n_threads=1)
+        answers = Recommender(bundle, hear, n_threads=1, engine=engine)
         _ = (answers.index, answers.alike, answers.gram, answers.warm)
         return Model(answers, catalogue or Catalogue(bundle))
 
@@ -111,6 +118,7 @@ class State:
         users: names that may log in; those without an account get one.
         secured: whether every call needs a login; without, only the players' protocol does.
         server: a media server whose song ids, users and plays are taken over.
+        engine: a database that holds the model's vectors and ranks its songs.
     """
 
     def __init__(
@@ -121,11 +129,12 @@ class State:
         users: Sequence[str] = (),
         secured: bool = False,
         server: MediaServer | None = None,
+        engine: Postgres | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.data = data or self.folder.with_name(f"{self.folder.name}.serve")
         self.secured = secured
-        self.server = server
+        self.server, self.engine = server, engine
         self.log = EventLog(self.data / "events.db")
         self._lock = threading.RLock()
         self._looked = 0.0
@@ -159,12 +168,13 @@ class State:
 
     def _load(self) -> Model:
         bundle = Bundle.load(self.folder)
+        engine = self.engine.indexes(bundle) if self.engine is not None else None
         if self.server is not None:
             bundle = with_ids_of(bundle, self.server)
         if self.hear is not None:
             self.hear.close()
         self.hear = hearing_of(bundle)
-        return Model.of(bundle, self.hear)
+        return Model.of(bundle, self.hear, engine=engine)
 
     def _read_stamp(self) -> str:
         return store.read_meta(self.folder, "bundle", verify=False).fingerprint
@@ -261,7 +271,7 @@ class State:
             at = self.model.catalogue.by_id[song].position
             vectors[at] = self._blended(song, at, gram)
         songs = replace(bundle.songs, vectors=vectors)
-        made = Model.of(replace(bundle, songs=songs), self.hear, before.catalogue)
+        made = Model.of(replace(bundle, songs=songs), self.hear, before.catalogue, answers.engine)
         with self._lock:
             if self.model is before:  # else a newer model was loaded meanwhile, and blended by itself
                 self.model = made
@@ -279,7 +289,7 @@ class State:
         surplus = answers.alpha * np.log1p(np.array([n for _, n in rows]) / answers.epsilon)
         prior = max(answers.regularization, 1.0) * np.eye(len(start))
         listeners = bundle.users.vectors[[row for row, _ in rows]]
-        return solve_song(listeners, surplus, gram, prior, start)[1]
+        return solve_song(listeners, surplus, gram, prior, start, bundle.users.same_part)[1]
 
     def _original(self) -> Bundle:
         return self.model.catalogue.bundle
@@ -329,6 +339,8 @@ class State:
     def close(self) -> None:
         """Close the log, and end the child that hears."""
         self.log.close()
+        if self.engine is not None:
+            self.engine.close()
         if self.hear is not None:
             self.hear.close()
 

@@ -15,7 +15,8 @@ import numpy as np
 from deepcuts.audio.workers import begin_worker
 from deepcuts.errors import ResourceError
 from deepcuts.progress import progress
-from deepcuts.store import explain_os_error, free_bytes, write_file
+from deepcuts.store import explain_os_error, write_file
+from deepcuts.walk import free_bytes
 from deepcuts.worlds.synth import SAMPLE_RATE, controls_from_latents, song_sound
 
 WAV_HEADER = 44  # bytes

@@ -27,7 +27,8 @@ from deepcuts.config import require
 from deepcuts.errors import ArtifactError, ResourceError
 from deepcuts.kernels.native import default_threads
 from deepcuts.progress import progress
-from deepcuts.store import Meta, explain_os_error, fingerprint, free_bytes, save_array, write_file, write_meta, writing
+from deepcuts.store import Meta, explain_os_error, fingerprint, save_array, write_file, write_meta, writing
+from deepcuts.walk import free_bytes
 
 STAMP, TRIPLETS, PARTIAL, WRITTEN = "taste.json", "train_triplets.txt", ".train_triplets.partial", ".written.json"
 SONG_STREAM, USER_STREAM, PLAY_STREAM = 1, 2, 3
