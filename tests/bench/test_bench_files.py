@@ -13,7 +13,7 @@ from sides import Row
 BENCH = Path(__file__).parents[2] / "bench"
 # Not measured one by one: what they share, the pages, and what has a command of its own.
 OTHERS = {"sides", "floors", "growth", "page", "run", "stages", "million", "paper_stages", "kill_extract", "mlr"}
-OTHERS |= {"real_audio", "light", "serve_load", "ray_als", "engines"}
+OTHERS |= {"real_audio", "light", "serve_load", "ray_als", "engines", "outofcore"}
 
 
 def test_every_benchmark_is_run_by_make_bench():

@@ -1,5 +1,6 @@
 """REST: what is asked is answered, what is wrong is said, and nothing that arrives is lost."""
 
+import base64
 import io
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ from served_model import N_COLD, N_SONGS, RATE, tone
 
 from deepcuts.artifacts import Bundle
 from deepcuts.errors import SettingError
+from deepcuts.serve import tracks
 from deepcuts.serve.app import create_app
 from deepcuts.serve.eventlog import Event, EventLog
 from deepcuts.serve.state import State
@@ -358,3 +360,34 @@ def test_refusals_and_errors_are_counted_and_carry_the_headers(client, state):
     assert state.counts["/health", 200] == 1
     assert state.counts["other", 403] == 1
     assert state.counts["/api/songs/{song_id:path}", 404] == 1
+
+
+# ---- which seconds speak for a song ----
+
+
+def test_the_seconds_that_speak_to_a_listener_are_those_of_their_style(state, tmp_path):
+    """12 seconds of one style, then 12 of another: each listener's own half speaks more."""
+    parts = [soundfile.read(tone(tmp_path / f"{style}.wav", style, style, 12.0)) for style in (0, 1)]
+    soundfile.write(tmp_path / "both.wav", np.concatenate([sound for sound, _ in parts]), parts[0][1])
+    heard = state.hear.heard(tmp_path / "both.wav")
+    for user, first_half in (("user0", True), ("user1", False)):
+        windows = tracks.windows_of(heard, state.model.answers.vector_of(user))
+        early = np.mean([one["share"] for one in windows if one["end"] <= 12])
+        late = np.mean([one["share"] for one in windows if one["start"] >= 12])
+        assert (early > late) == first_half
+
+
+def test_seconds_of_a_song_come_with_its_spectrogram(client):
+    found = client.get("/api/seconds/s/0", params={"user_id": "user0"}).json()
+    assert found["seconds"] == pytest.approx(4, abs=0.2)
+    assert found["windows"][0]["start"] == 0
+    assert -1 <= found["windows"][0]["share"] <= 1
+    picture = found["spectrogram"]
+    levels = np.frombuffer(base64.b64decode(picture["data"]), np.uint8).reshape(
+        picture["n_bands"], picture["n_columns"]
+    )
+    assert levels.min() == 0
+    assert levels.max() == 255
+    assert levels.mean(axis=1).argmax() < len(levels) / 2  # a tone of 220 Hz lies in a low band, which comes first
+    assert client.get("/api/seconds/nosuch").status_code == 404
+    assert client.get("/api/seconds/s/0", params={"user_id": "nobody"}).status_code == 404

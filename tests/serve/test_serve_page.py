@@ -89,6 +89,19 @@ def test_a_dropped_file_lands_among_its_kind(page, tmp_path, suffix):
     assert painted
 
 
+def test_a_recommendation_shows_which_seconds_speak_for_it(page):
+    page.click("nav >> text=Listeners")
+    page.click("text=user0")
+    page.click("ol.songs >> nth=0 >> summary >> nth=0")
+    page.click("text=Which seconds?", timeout=60_000)
+    page.wait_for_selector("details canvas.wave", timeout=120_000)
+    painted = page.evaluate(
+        "(() => { const c = document.querySelector('details canvas.wave'); const d = c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data; return d.filter((v) => v > 0).length > d.length / 20; })()"
+    )
+    assert painted
+
+
 def test_a_file_that_is_no_sound_is_told(page, tmp_path):
     (tmp_path / "bad.mp3").write_bytes(b"this is no sound")
     page.click("nav >> text=New track")

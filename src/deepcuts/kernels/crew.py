@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
+import numpy  # noqa: F401 - loaded first, so that its BLAS is found
+import scipy.linalg  # noqa: F401 - and scipy's, which is another copy
 from threadpoolctl import ThreadpoolController
 
 from deepcuts.kernels.native import default_threads
@@ -19,6 +20,9 @@ from deepcuts.kernels.native import default_threads
 Block = tuple[int, int]  # rows, from the first up to, not including, the second
 WORTH_THREADS = 1_000_000  # floats to walk over: below, waking another thread costs more than it saves
 MOST_THREADS = 256  # of a crew; they start when they are first needed
+# Libraries are looked for here and not when they are first needed: the search holds the lock of the dynamic loader
+# while it waits for the interpreter's, and another thread that imports an extension holds them the other way round.
+LIBRARIES = ThreadpoolController()
 
 
 class Crew:
@@ -128,7 +132,7 @@ class BlasHold:
         """Count a caller in."""
         with self.lock:
             if self.n_callers == 0:
-                self.limiter = _libraries().limit(limits=1, user_api="blas")
+                self.limiter = LIBRARIES.limit(limits=1, user_api="blas")
                 self.limiter.__enter__()
             self.n_callers += 1
 
@@ -156,8 +160,3 @@ def one_blas_thread() -> Iterator[None]:
         yield
     finally:
         hold.leave()
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()

@@ -147,6 +147,14 @@ class Recommender:
             return name, vector, history, "none"
         return name, self._content_vector(history), history, "content"
 
+    def vector_of(self, who: Listener) -> np.ndarray:
+        """The taste of a known user, or of a history, in the space of the song vectors [n_factors] float64.
+
+        Raises:
+            InputError: an unknown user or song id.
+        """
+        return self._listener(who)[1]
+
     def _content_vector(self, history: Mapping[str, float]) -> np.ndarray:
         """Taste of one listener in the space of the song vectors: for those whom a factorisation cannot serve."""
         rows, _, liked = self._evidence(history)

@@ -192,6 +192,13 @@ def add_listeners(api: APIRouter, state: State) -> None:
         song_of(model.catalogue, song_id)
         return songs(model, model.answers.explain(state.who(user_id), song_id, k))
 
+    @api.get("/seconds/{song_id:path}", summary="Which seconds of a song speak for it, to a listener or at all")
+    def seconds(song_id: str, user_id: str | None = None) -> dict[str, Any]:
+        song_of(state.current().catalogue, song_id)
+        if user_id is not None:
+            known(user_id)
+        return tracks.seconds_of(state, song_id, user_id)
+
     @api.post("/plays", summary="Plays, stars and ratings arrive", status_code=201)
     def plays(form: PlaysForm) -> dict[str, int]:
         catalogue = state.current().catalogue

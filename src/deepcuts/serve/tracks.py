@@ -1,5 +1,6 @@
 """New tracks at the server: received within limits, heard in a child process, placed, and kept."""
 
+import base64
 import os
 import uuid
 from pathlib import Path
@@ -11,11 +12,13 @@ from fastapi import UploadFile
 from deepcuts.chain.add import add_tracks
 from deepcuts.errors import InputError, SettingError
 from deepcuts.serve.eventlog import Event
+from deepcuts.serve.problems import NotFound
 from deepcuts.serve.state import State
 
 MOST_BYTES = 200 << 20
 CHUNK = 1 << 20
 N_PEAKS = 600  # of a picture of the sound
+N_BANDS = 64  # of a spectrogram, at most
 SUFFIX_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -76,6 +79,31 @@ def place(state: State, path: Path, name: str, k: int = 10) -> dict[str, Any]:
         "audience": answers.audience(vector, k).to_dicts(),
         "windows": windows_of(heard, vector),
         "peaks": peaks_of(heard.frames),
+        "spectrogram": spectrogram_of(heard.frames),
+    }
+
+
+def seconds_of(state: State, song_id: str, user_id: str | None) -> dict[str, Any]:
+    """Which seconds of a song of the model speak for it: to a listener, or for where the song itself stands.
+
+    Raises:
+        SettingError: the model holds no encoder.
+        NotFound: the model knows no file of the song, or it is gone.
+        InputError: the sound cannot be heard.
+    """
+    model = state.current()
+    if state.hear is None:
+        raise SettingError("this model holds no encoder, so it hears no songs. Bundle it with --encoder.")
+    file = model.catalogue.file_of(song_id)
+    if file is None:
+        raise NotFound(f"{song_id}: the model knows no file of this song, or it is gone.")
+    heard = state.hear.heard(file)
+    towards = heard.song.vectors[0] if user_id is None else model.answers.vector_of(state.who(user_id))
+    return {
+        "song_id": song_id,
+        "seconds": round(heard.seconds, 2),
+        "windows": windows_of(heard, towards),
+        "spectrogram": spectrogram_of(heard.frames),
     }
 
 
@@ -97,6 +125,17 @@ def peaks_of(frames: np.ndarray) -> list[float]:
     peaks = np.array([piece.max() for piece in pieces])
     low, high = peaks.min(), peaks.max()
     return [round(float(one), 3) for one in (peaks - low) / max(high - low, 1e-9)]
+
+
+def spectrogram_of(frames: np.ndarray) -> dict[str, Any]:
+    """A small picture of frames [n_frames, n_channels]: base64 of uint8 [n_bands, n_columns], low bands first."""
+    columns = np.array_split(np.asarray(frames, dtype=np.float64), min(N_PEAKS, len(frames)))
+    picture = np.stack([part.mean(axis=0) for part in columns], axis=1)
+    rows = np.array_split(picture, min(N_BANDS, len(picture)))
+    picture = np.stack([part.mean(axis=0) for part in rows])
+    low, high = picture.min(), picture.max()
+    grey = np.round(255 * (picture - low) / max(high - low, 1e-9)).astype(np.uint8)
+    return {"n_bands": len(grey), "n_columns": grey.shape[1], "data": base64.b64encode(grey.tobytes()).decode()}
 
 
 def keep(state: State, path: Path, name: str) -> list[dict[str, Any]]:

@@ -105,6 +105,7 @@ export async function listener(main, id) {
         details.dataset.filled = "yes";
         try {
           const parts = await ask(`/api/explain?user_id=${encodeURIComponent(id)}&song_id=${encodeURIComponent(one.song_id)}&k=4`);
+          if (one.has_file) details.append(secondsButton(id, one));
           inside.replaceChildren("It leans on ", ...parts.filter((part) => part.share > 0).flatMap((part, at) => [at ? ", " : "", el("a", { href: songLink(part) }, part.name), ` (${Math.round(100 * part.share)} %)`]), ".");
         } catch (problem) { inside.textContent = problem.message; }
       });
@@ -147,10 +148,10 @@ async function hearTrack(file, result) {
   const placed = await ask("/api/place?k=15", { method: "POST", body: form });
   const audio = el("audio", { controls: true, src: URL.createObjectURL(file), "aria-label": `Play ${placed.name}` });
   audio.style.width = "100%";
-  const wave = el("canvas", { class: "wave", role: "img", "aria-label": "Loudness over time; the seconds that speak most for where the song lands are marked." });
+  const wave = el("canvas", { class: "wave", role: "img", "aria-label": "Spectrogram; the seconds that speak most for where the song lands are marked." });
   result.replaceChildren(
     el("h2", {}, placed.name), audio, wave,
-    el("p", { class: "quiet" }, `${minutes(placed.seconds)} long. Marked: the seconds that speak most for where it lands.`),
+    el("p", { class: "quiet" }, `${minutes(placed.seconds)} long. The line tells how much each moment speaks for where it lands; the seconds that speak most are marked.`),
     keepButton(file),
     el("div", { class: "columns" },
       el("section", {}, el("h2", {}, "It lands near"), songList(placed.similar, { label: "Neighbours" })),
@@ -182,6 +183,35 @@ function keepButton(file) {
   return el("div", { class: "row" }, button, said);
 }
 
+function secondsButton(user, song) {
+  const button = el("button", { class: "button", type: "button" }, "Which seconds?");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    button.textContent = "Listening …";
+    try {
+      const heard = await ask(`/api/seconds/${idPath(song.song_id)}?user_id=${encodeURIComponent(user)}`);
+      const wave = el("canvas", { class: "wave", role: "img", "aria-label": `Spectrogram of ${song.name}; the seconds that speak most for it are marked.` });
+      button.replaceWith(wave);
+      drawWave(wave, heard);
+    } catch (problem) { button.replaceWith(el("p", { role: "alert" }, problem.message)); }
+  });
+  return button;
+}
+
+function drawSpectrogram(pen, picture, width, height) {
+  const { n_bands: rows, n_columns: columns } = picture, levels = atob(picture.data);
+  const small = new OffscreenCanvas(columns, rows), inside = small.getContext("2d"), image = inside.createImageData(columns, rows);
+  inside.fillStyle = css("--accent");
+  inside.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = inside.getImageData(0, 0, 1, 1).data;
+  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) {
+    const at = 4 * ((rows - 1 - row) * columns + column);  // low bands at the bottom
+    image.data.set([red, green, blue, levels.charCodeAt(row * columns + column)], at);
+  }
+  inside.putImageData(image, 0, 0);
+  pen.drawImage(small, 0, 0, width, height);
+}
+
 function drawWave(canvas, placed) {
   const scale = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
   canvas.width = width * scale; canvas.height = height * scale;
@@ -194,12 +224,15 @@ function drawWave(canvas, placed) {
     if (high - low < 1e-9 || (one.share - low) / (high - low) < 0.75) continue;
     pen.fillRect((one.start / placed.seconds) * width, 0, ((one.end - one.start) / placed.seconds) * width, height);
   }
-  pen.fillStyle = css("--accent");
-  const step = width / placed.peaks.length;
-  placed.peaks.forEach((peak, at) => {
-    const tall = Math.max(2, peak * (height - 16));
-    pen.fillRect(at * step, (height - tall) / 2, Math.max(1, step - 1), tall);
-  });
+  drawSpectrogram(pen, placed.spectrogram, width, height);
+  pen.strokeStyle = css("--ink") || css("--accent");
+  pen.lineWidth = 2;
+  pen.beginPath();
+  for (const one of placed.windows) {
+    const at = (((one.start + one.end) / 2) / placed.seconds) * width, share = high - low < 1e-9 ? 0.5 : (one.share - low) / (high - low);
+    pen.lineTo(at, height - 6 - share * (height - 12));
+  }
+  pen.stroke();
 }
 
 export function missing(main) {
