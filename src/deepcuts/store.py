@@ -14,6 +14,7 @@ writers clean up after a killed run; readers never change anything.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ import numpy as np
 from deepcuts.errors import ArtifactError, InputError, SettingError, explain_os_error
 from deepcuts.locks import alive, only_writer
 
+log = logging.getLogger(__name__)
 FORMAT_VERSION = 3
 META = "meta.json"
 VERIFIED_BYTES = 200_000_000  # so much of an artifact is compared with its hashes whenever it is opened, at most
@@ -285,6 +287,18 @@ def _parse_meta(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not set(content) >= {"kind", "version", "files"}:
         raise ArtifactError(f"{path}: not the meta.json of an artifact. Make the artifact again.")
     return content
+
+
+def is_whole(folder: Path, kind: str | None = None) -> bool:
+    """Whether a folder holds an artifact (of a kind) to build upon; one that is damaged or old is named in the log."""
+    if not (folder / META).exists():
+        return False
+    try:
+        read_meta(folder, kind)
+    except ArtifactError as error:
+        log.warning("%s Doing so.", error)
+        return False
+    return True
 
 
 def copy_artifact(folder: Path, to: Path, kind: str) -> None:

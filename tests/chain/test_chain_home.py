@@ -225,3 +225,28 @@ def test_jspf_names_recordings(tmp_path):
 def test_one_artists_songs_are_spaced():
     assert spaced(["a", "a", "b", "b", "a"]) == [0, 2, 1, 3, 4]
     assert spaced(["a", "a"]) == [0, 1]
+
+
+def test_a_damaged_step_is_made_again_and_the_model_is_the_same(home):
+    folder, _ = home
+    steps, before = folder / "model.steps", update_model(folder / "model", jobs=1).bundle.fingerprint
+    for name in ("library/songs.parquet", "plays/count.npy", "matched/song.npy", "pooled/frames.npy"):
+        path = steps / name
+        data = path.read_bytes()
+        path.write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
+        built = update_model(folder / "model", jobs=1)
+        assert name.partition("/")[0] in built.ran, name
+        assert built.bundle.fingerprint == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"plays": [None]}, {"plays": "x"}, {"music": 3}, {"user": []}, {"settings": None}, {"settings": {"x": 1}},
+     {"settings": {"seed": "x"}}, {"settings": {"n_factors": -1}}],
+)  # fmt: skip
+def test_a_record_of_steps_that_makes_no_sense_is_refused(home, tmp_path, changed):
+    content = json.loads((home[0] / "model.steps/steps.json").read_text())
+    (tmp_path / "model.steps").mkdir()
+    (tmp_path / "model.steps/steps.json").write_text(json.dumps({**content, "sources": content["sources"] | changed}))
+    with pytest.raises(ArtifactError, match=r"model\.steps"):
+        update_model(tmp_path / "model", jobs=1)

@@ -187,3 +187,17 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_done(deepcuts, home, tiny_d
     assert told.code == 6
     assert "the disk is full. Free some space and run the same command again." in told.err
     assert not (tiny_disk / "out").exists()
+
+
+def test_damaged_features_and_a_damaged_library_are_made_again_by_the_same_command(deepcuts, home, tmp_path) -> None:
+    sounds, mel = home / "world/sounds", ["--set=rate=8000", "--set=n_bands=24", "-j", "1"]
+    for words, name in ((["audio", "logmel", sounds, *mel], "frames.npy"), (["library", sounds], "songs.parquet")):
+        out = tmp_path / words[0]
+        assert deepcuts(*words, "-o", out).code == 0
+        before = contents(out)
+        data = before[name]
+        (out / name).write_bytes(data[:-9] + bytes([data[-9] ^ 4]) + data[-8:])
+        told = deepcuts(*words, "-o", out)
+        assert told.code == 0, told.err
+        assert f"{name}: does not match its hash" in told.err
+        assert contents(out) == before

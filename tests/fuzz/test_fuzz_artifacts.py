@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from damaged import add_unlisted, contents, damage, files_of, make_house, reseal
+from damaged import add_unlisted, contents, damage, files_of, reseal
 from fuzz_share import keep_counts, n_of
 
 from deepcuts import store
@@ -109,8 +109,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(deepcuts: Callable, tmp_path_factory: pytest.TempPathFactory) -> House:
-    home = make_house(deepcuts, tmp_path_factory.mktemp("house"))
+def house(deepcuts: Callable, home: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
     donors = [path for path in files_of(home) if path.suffix != ".wav" and "serve" not in path.parts]
     return House(home, tmp_path_factory.mktemp("work"), deepcuts, donors, {})
 

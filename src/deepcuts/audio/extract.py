@@ -172,10 +172,10 @@ def _check_call(kind: str, settings: Any, wanted: type, jobs: int | None) -> Non
 def _open_old(out: Path, recipe: Features, overwrite: bool) -> Features | None:
     """The features already there, if they may be added to."""
     there = out.exists() or out.with_name(f".{out.name}.old").exists()
-    store.refuse_to_replace(out)
-    if not there or (out.is_dir() and not any(out.iterdir())):
+    store.refuse_to_replace(out, kind="features")
+    if not there or not store.is_whole(out, "features"):
         return None
-    meta, old = store.read_meta(out, "features"), Features.load(out)
+    meta, old = store.read_meta(out, "features", verify=False), Features.load(out)
     if old.recipe == recipe.recipe and "files.parquet" in meta.files:
         return old
     if overwrite:

@@ -122,7 +122,9 @@ def update_model(model: Path, *, jobs: int | None = None) -> Built:
     """
     with only_run(model):
         steps = Steps.beside(model)
-        return _build(steps, model, ModelSettings(**steps.sources["settings"]), jobs)
+        with store.content_of(steps.folder):
+            settings = ModelSettings(**steps.sources["settings"])
+        return _build(steps, model, settings, jobs)
 
 
 def _build(steps: Steps, output: Path, settings: ModelSettings, jobs: int | None) -> Built:
@@ -147,7 +149,7 @@ def _mark(folder: Path) -> str:
 def _library(steps: Steps, music: Path) -> tuple[Songs, LibraryReading | None]:
     """The library, read again: files that have not changed are not opened."""
     folder, reading = steps.path("library"), None
-    old = Songs.load(folder) if (folder / store.META).exists() else None
+    old = Songs.load(folder) if store.is_whole(folder, "songs") else None
     log.info("library: deepcuts library %s -o %s", music, folder)
     if music.is_file():
         songs = navidrome_library(music)
@@ -232,7 +234,7 @@ def _hear(steps: Steps, songs: Songs, music: Path, jobs: int | None) -> ExtractR
     folder = steps.path("logmel")
     table = songs.table.select("song_id", "file")
     log.info("logmel: deepcuts audio logmel %s --songs %s -o %s", music, steps.path("library"), folder)
-    before = _mark(folder) if (folder / store.META).exists() else ""
+    before = _mark(folder) if store.is_whole(folder, "features") else ""
     source: Any = music
     if not songs.music:  # a media server's files, by their whole paths
         source, table = _files_of(table)

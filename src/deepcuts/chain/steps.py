@@ -47,7 +47,7 @@ class Steps:
             return Steps(folder, sources)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            held = Steps(folder, dict(content["sources"]), dict(content["done"]))
+            held = Steps(folder, _checked_sources(content["sources"]), dict(content["done"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: damaged ({error}). Remove {folder} and make the model again.") from error
         if sources is not None and sources != held.sources:
@@ -67,7 +67,7 @@ class Steps:
             command: how a person does the same by hand, for the log.
         """
         made_from, folder = store.fingerprint(*inputs), self.path(name)
-        if self.done.get(name) == made_from and folder.exists():
+        if self.done.get(name) == made_from and store.is_whole(folder):
             log.info("%s: unchanged", name)
             return folder
         log.info("%s%s", name, f": {command}" if command else "")
@@ -81,3 +81,16 @@ class Steps:
         self.ran.append(name)
         content = {"sources": self.sources, "done": self.done}
         store.write_file(self.folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _checked_sources(sources: dict[str, Any]) -> dict[str, Any]:
+    """What a model is made of, as `build_model` writes it.
+
+    Raises:
+        ValueError, KeyError or TypeError: it is not that.
+    """
+    plays, music, user, settings = (sources[name] for name in ("plays", "music", "user", "settings"))
+    texts = [*plays, music, "" if user is None else user]
+    if not (isinstance(plays, list) and isinstance(settings, dict) and all(isinstance(one, str) for one in texts)):
+        raise ValueError("its sources are not paths and settings")
+    return dict(sources)

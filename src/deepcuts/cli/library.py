@@ -13,7 +13,7 @@ from deepcuts.data.histories import navidrome_library
 from deepcuts.data.library import LibraryReading, read_library
 from deepcuts.data.match import MatchSettings, match_songs, matched_plays
 from deepcuts.errors import QuarantineError
-from deepcuts.store import refuse_to_replace, write_file
+from deepcuts.store import is_whole, refuse_to_replace, write_file
 from deepcuts.walk import REASONS, count_reasons
 
 MOST_LISTED = 100  # songs without a match that the report shows
@@ -36,7 +36,7 @@ def library(
         songs.save(output)
         say(f"{output}: {len(songs):,} songs of the Navidrome database {music}")
         return
-    old = Songs.load(output) if (output / "meta.json").exists() else None
+    old = Songs.load(output) if is_whole(output, "songs") else None
     reading = read_library(music, SOUND_SUFFIXES, old)
     save_library(reading, output)
     summary = told_of_library(reading)
