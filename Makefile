@@ -6,11 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 NATIVE := $(wildcard src/deepcuts/kernels/*.c src/deepcuts/kernels/*.h)
 WORKERS ?= 2
 
-.PHONY: help demo serve fuzz test lint format bench bench-quick million clean
+.PHONY: help demo serve fuzz test lowest lint format bench bench-quick million clean
 help:
 	@echo "make demo   set up and run the whole journey on a planted world (3 to 5 minutes, no download but packages)"
 	@echo "make serve  open the demonstration's model in a browser (page, REST, music players)"
 	@echo "make test   set up and run all tests        make fuzz   thousands of damaged inputs"
+	@echo "make lowest   tests with the lowest versions of packages that are allowed"
 	@echo "make lint   style and types        make format   put the style right"
 	@echo "make bench  side by side with the libraries people use today        make bench-quick   in 5 minutes"
 	@echo "make million   a million users, 385k songs, 48M plays, from a text file to scores (12 GB of disk)"
@@ -44,6 +45,14 @@ fuzz: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# The lowest versions that pyproject.toml allows, without torch; the packages' tests that need no peer.
+lowest:
+	rm -rf .lowest && $(PYTHON) -m venv .lowest && .lowest/bin/python -m pip install --quiet uv
+	.lowest/bin/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct --only-binary :all: \
+	  --no-binary deepcuts -e '.[serve,tune]' 'pytest>=8' 'hypothesis>=6.100' httpx2 'jsonschema>=4.20' 'pyyaml>=6'
+	.lowest/bin/python -m pytest -W default --ignore tests/recommend/test_recommend_index.py tests/data tests/recommend tests/explore \
+	  tests/test_store.py tests/test_artifacts.py tests/audio/test_audio_cases.py tests/audio/test_audio_extract.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,4 +73,4 @@ million: $(VENV)/.run
 	$(BIN)/python bench/page.py
 
 clean:
-	rm -rf demo build work src/*.egg-info
+	rm -rf demo build work .lowest src/*.egg-info
