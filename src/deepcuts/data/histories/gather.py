@@ -174,15 +174,20 @@ def songs_table_of(rows: pl.DataFrame) -> pl.DataFrame:
         filled = pl.col(name).filter(pl.col(name) != "")
         return filled.mode().sort().first().alias(name)
 
-    def several(name: str) -> pl.Expr:
-        counts = pl.col(name).filter(pl.col(name) != "").value_counts()
-        order = [-counts.struct.field("count").cast(pl.Int64), counts.struct.field(name)]
-        return counts.struct.field(name).sort_by(order).str.join("; ").alias(name)
-
     optional = [name for name in OPTIONAL if (rows[name] != "").any()]
     table = rows.group_by("song_id", maintain_order=True).agg(
-        most("artist"), most("title"), most("album"), several("mbid"), several("isrc"), pl.col("duration").median(),
-        *(several(name) if name == "spotify" else most(name) for name in optional),
+        most("artist"), most("title"), most("album"), pl.col("duration").median(),
+        *(most(name) for name in optional if name != "spotify"),
     )  # fmt: skip
+    for name in ("mbid", "isrc", *(name for name in optional if name == "spotify")):
+        table = table.join(_every_value(rows, name), on="song_id", how="left", maintain_order="left")
     texts = ["mbid", "isrc", *optional]
-    return table.with_columns(pl.col(texts).replace("", None))
+    order = ["song_id", "artist", "title", "album", "mbid", "isrc", "duration", *optional]
+    return table.select(order).with_columns(pl.col(texts).replace("", None))
+
+
+def _every_value(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """All values of a column that the listens of a song hold, most frequent first, joined by "; "."""
+    counts = rows.filter(pl.col(name) != "").group_by("song_id", name).len()
+    ordered = counts.sort(["len", name], descending=[True, False])
+    return ordered.group_by("song_id", maintain_order=True).agg(pl.col(name).str.join("; "))
