@@ -277,7 +277,7 @@ def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: b
 def _parse_meta(folder: Path) -> dict[str, Any]:
     path = folder / META
     if not path.is_file():
-        raise ArtifactError(f"{folder}: has no {META}, so it is half-written or not an artifact. Make it again.")
+        raise ArtifactError(f"{folder}: has no {META}, so it is half-written or was not made by deepcuts.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -116,6 +116,27 @@ def test_new_tracks_land_among_their_kind_and_are_not_added_twice(home, tmp_path
     assert bundle.plays.shape == (1, len(bundle.songs))
 
 
+def test_tracks_that_were_added_stay_when_the_model_is_brought_up_to_date(tmp_path):
+    music(tmp_path / "music", 15)
+    build_model([history(tmp_path / "h.csv", [0, 3, 6])], tmp_path / "music", tmp_path / "model", user="ann", jobs=1)
+    stays, goes = tone(tmp_path / "new/stays.wav", 1, 77), tone(tmp_path / "new/goes.wav", 2, 78)
+    add_tracks(tmp_path / "model", [stays, goes], jobs=1)
+    goes.unlink()
+    built = update_model(tmp_path / "model", jobs=1)
+    assert built.notes["tracks added earlier, heard again"] == 1
+    assert built.notes["tracks added earlier whose files are gone, left out"] == 1
+    songs = Bundle.load(tmp_path / "model").songs.songs
+    assert "stays" in songs
+    assert "goes" not in songs
+    assert "stays" in built.bundle.songs.songs
+
+
+def test_music_named_before_the_history_is_told_from_a_damaged_database(tmp_path):
+    listens = history(tmp_path / "h.csv", [0, 3])
+    with pytest.raises(InputError, match=r"h.csv: the music = a file.*Histories come first, the music last"):
+        build_model([music(tmp_path / "music", 3)], listens, tmp_path / "model", jobs=1)
+
+
 def test_an_encoder_of_a_content_model_puts_a_song_where_the_model_has_it(home):
     folder, _ = home
     bundle = Bundle.load(folder / "model")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,13 @@ def test_a_playlist_holds_its_seeds_and_spaces_artists(answers: Recommender) -> 
     assert table["song_id"].head(2).to_list() == ["song000", "song001"]
     added = table.slice(2)
     assert added.drop_nulls("artist")["artist"].value_counts()["count"].max() <= 2
+    artists = table["artist"].to_list()[1:]
+    assert all(one is None or one != other for one, other in pairwise(artists))
+
+
+def test_the_seeds_of_a_playlist_count_towards_what_an_artist_may_have(answers: Recommender) -> None:
+    table = answers.playlist(["song000"], 20, filters=Filters(per_artist=2))
+    assert table["artist"].to_list().count(table["artist"][0]) <= 2
 
 
 def test_filters_keep_artists_years_and_the_popular_back(answers: Recommender) -> None:

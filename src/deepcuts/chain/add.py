@@ -1,5 +1,6 @@
 """New tracks into a model: heard, placed, and listed with the songs and listeners nearest to them."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,11 +16,14 @@ from deepcuts.audio.extract import extract
 from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.chain.hear import Hearing
 from deepcuts.data.filetags import from_names, read_tags
-from deepcuts.errors import InputError, SettingError, explain_os_error
+from deepcuts.errors import ArtifactError, InputError, SettingError, explain_os_error
 from deepcuts.locks import only_run
 from deepcuts.predict import predict_songs
 from deepcuts.recommend import Recommender
-from deepcuts.walk import text_of, walk
+from deepcuts.store import is_whole
+from deepcuts.walk import path_of, text_of, walk
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,38 @@ def add_tracks(model: Path, tracks: Sequence[Path], *, jobs: int | None = None) 
 
 def _added(model: Path, tracks: Sequence[Path], jobs: int | None) -> Added:
     with only_run(model):
+        return add_files(model, _files(tracks), jobs)
+
+
+def add_files(model: Path, paths: Sequence[Path], jobs: int | None) -> Added:
+    """`add_tracks` of files, for a caller that holds the model."""
+    bundle = Bundle.load(model)
+    if bundle.encoder is None:
+        raise SettingError(f"{model}: holds no encoder, so it hears no new songs. Bundle it with --encoder.")
+    there = _files_of(bundle)
+    new = [path for path in paths if str(path) not in there]
+    if not new:
+        return Added(bundle, _empty(), pl.DataFrame(), len(paths))
+    hearing = Hearing.load(bundle.encoder)
+    table = _named(new, bundle)
+    predicted, quarantine = _heard(hearing, new, table, float(bundle.card.get("scale", 1.0)), jobs)
+    table = table.filter(pl.col("song_id").is_in(predicted.songs.ids.implode()))
+    bigger = _with_encoder_kept(bundle.plus(predicted, table), model)
+    return Added(bigger, _told(bigger, predicted), quarantine, len(paths) - len(new))
+
+
+def added_before(model: Path) -> list[Path]:
+    """The files of a model that lie outside its music: tracks that were added. None where there is no model yet."""
+    if not is_whole(model, "bundle"):
+        return []
+    try:
         bundle = Bundle.load(model)
-        if bundle.encoder is None:
-            raise SettingError(f"{model}: holds no encoder, so it hears no new songs. Bundle it with --encoder.")
-        paths = _files(tracks)
-        there = _files_of(bundle)
-        new = [path for path in paths if str(path) not in there]
-        if not new:
-            return Added(bundle, _empty(), pl.DataFrame(), len(paths))
-        hearing = Hearing.load(bundle.encoder)
-        table = _named(new, bundle)
-        predicted, quarantine = _heard(hearing, new, table, float(bundle.card.get("scale", 1.0)), jobs)
-        table = table.filter(pl.col("song_id").is_in(predicted.songs.ids.implode()))
-        bigger = _with_encoder_kept(bundle.plus(predicted, table), model)
-        return Added(bigger, _told(bigger, predicted), quarantine, len(paths) - len(new))
+    except ArtifactError as error:  # it is made anew; what was added to it cannot be known
+        log.warning("%s. Tracks that were added must be added again.", error)
+        return []
+    if not bundle.card.get("music"):  # a media server's files all stand by their whole paths
+        return []
+    return [path_of(file) for file in bundle.table["file"].drop_nulls().to_list() if path_of(file).is_absolute()]
 
 
 def _with_encoder_kept(bundle: Bundle, model: Path) -> Bundle:

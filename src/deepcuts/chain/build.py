@@ -7,11 +7,9 @@ Fewer than `enough_listeners` listeners cannot be compared with each other: they
 is kept aside once to tell how far the model can be trusted, and how sure its predictions are.
 """
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +24,13 @@ from deepcuts.audio import PoolSettings, pool_features
 from deepcuts.audio.extract import ExtractReport, extract
 from deepcuts.audio.extractors import SOUND_SUFFIXES
 from deepcuts.audio.logmel import LogMelSettings
+from deepcuts.chain.add import add_files, added_before
 from deepcuts.chain.check import Trust, check_model
+from deepcuts.chain.reading import hash_of_files, match_history, read_plays, refuse_swapped
 from deepcuts.chain.steps import Steps
 from deepcuts.config import require
-from deepcuts.data import EventSettings, Reading, TableSettings, read_events, read_table
-from deepcuts.data.histories import HistoryReading, navidrome_library, read_history
+from deepcuts.data.histories import navidrome_library
 from deepcuts.data.library import LibraryReading, read_library
-from deepcuts.data.match import match_songs, matched_plays
 from deepcuts.errors import InputError
 from deepcuts.factors import WmfSettings, fit
 from deepcuts.locks import only_run
@@ -107,11 +105,13 @@ def build_model(
         InputError: no music, no sound that can be heard, no plays.
     """
     settings = settings or ModelSettings()
+    refuse_swapped(music)
     sources = {"plays": [str(Path(path).resolve()) for path in plays], "music": str(Path(music).resolve()),
                "user": user, "settings": asdict(settings)}  # fmt: skip
     store.refuse_to_replace(output, kind="bundle")
     with only_run(output):
-        return _build(Steps.beside(output, sources), output, settings, jobs)
+        added = added_before(output)
+        return _keep_added(_build(Steps.beside(output, sources), output, settings, jobs), output, added, jobs)
 
 
 def update_model(model: Path, *, jobs: int | None = None) -> Built:
@@ -124,7 +124,23 @@ def update_model(model: Path, *, jobs: int | None = None) -> Built:
         steps = Steps.beside(model)
         with store.content_of(steps.folder):
             settings = ModelSettings(**steps.sources["settings"])
-        return _build(steps, model, settings, jobs)
+        added = added_before(model)
+        return _keep_added(_build(steps, model, settings, jobs), model, added, jobs)
+
+
+def _keep_added(built: Built, model: Path, added: Sequence[Path], jobs: int | None) -> Built:
+    """The model, with the tracks that `add` brought from elsewhere: heard again, for its factor space may be new."""
+    there = [path for path in added if path.is_file()]
+    notes = dict(built.notes)
+    if gone := len(added) - len(there):
+        notes["tracks added earlier whose files are gone, left out"] = gone
+    if not there:
+        return replace(built, notes=notes)
+    bigger = add_files(model, there, jobs)
+    notes["tracks added earlier, heard again"] = bigger.songs.height
+    return replace(
+        built, bundle=bigger.bundle, notes=notes, n_quarantined=built.n_quarantined + bigger.quarantine.height
+    )
 
 
 def _build(steps: Steps, output: Path, settings: ModelSettings, jobs: int | None) -> Built:
@@ -171,11 +187,11 @@ def _matched(steps: Steps, songs: Songs, notes: dict[str, int]) -> Plays | None:
         return None
     user = steps.sources["user"]
     given = " ".join(map(str, paths))
-    read = steps.run("plays", [_mark_of_files(paths), str(user)], lambda to: _read_plays(paths, user, to),
+    read = steps.run("plays", [hash_of_files(paths), str(user)], lambda to: read_plays(paths, user, to),
                      f"deepcuts data history {given} -o {steps.path('plays')}")  # fmt: skip
     history = Plays.load(read)
     matches = steps.path("matched")
-    steps.run("matched", [history.fingerprint, songs.fingerprint], lambda to: _match(history, songs, to),
+    steps.run("matched", [history.fingerprint, songs.fingerprint], lambda to: match_history(history, songs, to),
               f"deepcuts match {read} {steps.path('library')} -o {matches}")  # fmt: skip
     plays = Plays.load(matches)
     known = songs.ids.find(plays.songs.ids) >= 0
@@ -185,48 +201,6 @@ def _matched(steps: Steps, songs: Songs, notes: dict[str, int]) -> Plays | None:
               "plays of songs in the library": int(each[known].sum()),
               "plays of songs not in the library": int(each[~known].sum())}  # fmt: skip
     return plays
-
-
-def _mark_of_files(paths: Sequence[Path]) -> str:
-    """A hash of names, sizes and times of all files, also in folders."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in paths:
-        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if one.exists() and one.is_file():
-                facts = one.stat()
-                digest.update(f"{one}\x00{facts.st_size}\x00{facts.st_mtime_ns}\x00".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _read_plays(paths: Sequence[Path], user: str | None, to: Path) -> None:
-    """A folder of plays as it is; exports as histories; else a table with counts, or of single listens."""
-    if len(paths) == 1 and (paths[0] / store.META).exists():
-        Plays.load(paths[0]).save(to)
-        return
-    reading = _history_or_table(paths, user)
-    reading.plays.save(to)
-    for what, n in reading.notes.items():
-        log.info("  %s %s", f"{n:,}", what)
-
-
-def _history_or_table(paths: Sequence[Path], user: str | None) -> HistoryReading | Reading:
-    """What a history or a table gives; when it is neither, the refusal says what histories are read."""
-    try:
-        return read_history(paths, user=user)
-    except InputError as refused:
-        given = paths if len(paths) > 1 else paths[0]
-        for time in ("auto", None):
-            with suppress(InputError):
-                return read_table(given, TableSettings(time=time))
-            with suppress(InputError):
-                return read_events(given, EventSettings(time=time))
-        raise refused
-
-
-def _match(history: Plays, songs: Songs, to: Path) -> None:
-    matches = match_songs(history.songs_table, songs)
-    matched_plays(history, matches, songs).save(to)
-    store.write_file(to / "matches.csv", matches.write_csv())
 
 
 def _hear(steps: Steps, songs: Songs, music: Path, jobs: int | None) -> ExtractReport:
@@ -280,8 +254,8 @@ def _learn(
         factors, encoder, predicted, trust = _learn_by_sound(steps, plays, pooled)
     else:
         factors, encoder, predicted, trust = _learn_factors(steps, plays, pooled, settings)  # type: ignore[arg-type]
-    if trust is not None:
-        log.info("%s", trust.sentence())
+    few = "trust: not measured, too few songs have both plays and sound"
+    log.info("%s", trust.sentence() if trust is not None else few)
     card = {"what": "Made from plays and music by one command.", "choice": why, "music": songs.music,
             "protocol": "all plays", "trust": trust.record() if trust else None,
             "scale": predicted.settings["scale"] if predicted is not None else 1.0,

@@ -19,6 +19,7 @@ from deepcuts.kernels.als import gram as gram_of
 from deepcuts.recommend.content import ContentTaste, is_content
 from deepcuts.recommend.filters import Filters, capped, distinct, fits
 from deepcuts.recommend.patterns import Patterns
+from deepcuts.recommend.playlists import spaced
 from deepcuts.recommend.scan import Index, SongIndex
 from deepcuts.recommend.topk import WHICH
 
@@ -300,9 +301,11 @@ class Recommender:
         scores = self.patterns.dot(self.patterns.take(rows).mean(axis=0))
         order = np.flatnonzero(may)
         order = distinct(order[np.lexsort((self.index.place[order], -scores[order]))], rows, self.bundle.table)
-        chosen = np.concatenate(
-            [rows, capped(order, k - len(rows), self.bundle.table, filters) if k > len(rows) else rows[:0]]
-        )
+        best = capped(np.concatenate([rows, order]), len(order) + len(rows), self.bundle.table, filters)
+        rest = best[~np.isin(best, rows)][: k - len(rows)]  # the seeds count towards the caps, and always stay
+        artists = self.bundle.table["artist"].gather([rows[-1], *rest]).to_list()
+        after = [at - 1 for at in spaced(artists)[1:]]  # apart from the last seed too, which stays where it is
+        chosen = np.concatenate([rows, rest[after]])
         return pl.DataFrame(self._listed(chosen, scores[chosen]))
 
     # ---- new songs, and reasons ----
