@@ -125,9 +125,7 @@ def tell_methods(table: pl.DataFrame, users: list[str]) -> None:
     """Say who was served by taste in the content space, and who could not be served."""
     served = table.filter(pl.col("method") == "content")["user_id"].unique(maintain_order=True).to_list()
     if served:
-        say(
-            f"{', '.join(served[:5])}: ranked by the sound of the songs they play, not by what listeners share"
-        )
+        say(f"{', '.join(served[:5])}: ranked by the sound of the songs they play, not by what listeners share")
     missing = [user for user in users if user not in set(table["user_id"].to_list())]
     if missing:
         say(f"{', '.join(missing[:5])}: no list, because the model knows no plays of them or no songs are left")
