@@ -3,7 +3,7 @@
 from deepcuts.factors.baselines import popularity, random_factors
 from deepcuts.factors.engine import Engine, local_engine
 from deepcuts.factors.sides import sides_in_memory, sides_on_disk
-from deepcuts.factors.sizes import blocks, fit_sizes
+from deepcuts.factors.sizes import blocks, fit_sizes, fold_in_settings
 from deepcuts.factors.wmf import (
     WmfFit,
     WmfSettings,
@@ -21,6 +21,7 @@ __all__ = [
     "blocks",
     "fit",
     "fit_sizes",
+    "fold_in_settings",
     "fold_in_songs",
     "fold_in_users",
     "local_engine",

@@ -74,6 +74,12 @@ def _join(fits: Sequence[Factors], record: dict[str, Any]) -> Factors:
     )
 
 
+def fold_in_settings(factors: Factors) -> WmfSettings:
+    """The settings of a fit that matter to who or what is folded in; the defaults where the factors do not say."""
+    names = ("alpha", "epsilon", "regularization")
+    return WmfSettings(**{name: factors.settings[name] for name in names if name in factors.settings})
+
+
 def blocks(factors: Factors) -> list[slice]:
     """The columns of each size, in order; one block for factors of a single fit."""
     ends = np.cumsum(factors.settings.get("sizes", [factors.n_factors]))

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from deepcuts.artifacts import Factors, Plays, SongFactors
 from deepcuts.evaluate import EvaluateSettings, System, compare, evaluate
-from deepcuts.factors import WmfSettings, blocks, fold_in_songs
+from deepcuts.factors import blocks, fold_in_settings, fold_in_songs
 from deepcuts.recommend import blend
 
 PLAYS = (0, 1, 2, 3, 5, 10, 20, 50)
@@ -83,8 +83,7 @@ def rows_of(
     observed: Factors, predicted: SongFactors, seen: sparse.csr_array, precision: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Row → song vectors [n_songs, n_factors]."""
-    names = ("alpha", "epsilon", "regularization")
-    settings = WmfSettings(**{name: observed.settings[name] for name in names if name in observed.settings})
+    settings = fold_in_settings(observed)
     users = observed.users.vectors
     alone = np.hstack([fold_in_songs(seen, users[:, block], settings) for block in blocks(observed)])
     both = blend(seen, observed.users, predicted, precision).vectors

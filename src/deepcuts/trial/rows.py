@@ -19,7 +19,7 @@ from sklearn.linear_model import Ridge
 from deepcuts.artifacts import Factors, Plays, SongFactors, Split, Vocabulary, derive
 from deepcuts.errors import InputError
 from deepcuts.evaluate import System, popularity_system, random_system
-from deepcuts.factors import WmfSettings, blocks, fold_in_songs
+from deepcuts.factors import blocks, fold_in_settings, fold_in_songs
 
 
 def with_controls(
@@ -131,8 +131,7 @@ def fold_in(observed: Factors, hidden: sparse.csr_array) -> System:
 
     Upper bound and content rows are not on an equal footing: this one sees the very plays it is scored on.
     """
-    names = ("alpha", "epsilon", "regularization")
-    settings = WmfSettings(**{name: observed.settings[name] for name in names if name in observed.settings})
+    settings = fold_in_settings(observed)
     X = observed.users.vectors
     vectors = np.hstack([fold_in_songs(hidden, X[:, block], settings) for block in blocks(observed)])
     note = "Song factors solved from the hidden plays themselves: the upper bound of these factors, given enough plays."

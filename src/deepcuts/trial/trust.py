@@ -1,6 +1,5 @@
 """How far rankings can be trusted: songs that nothing was learned from are ranked for the listeners who play them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +8,7 @@ from scipy import sparse
 
 from deepcuts.artifacts import Factors, Features, Plays, Vocabulary
 from deepcuts.evaluate import EvaluateSettings, System, evaluate, relevant_plays
-from deepcuts.factors import WmfSettings, fold_in_users
+from deepcuts.factors import blocks, fold_in_settings, fold_in_users
 from deepcuts.predict.encoder import Encoder
 from deepcuts.predict.fit import ENCODERS, fit_encoder, predict_songs
 from deepcuts.predict.targets import EncoderSettings, NetworkSettings, kept_aside
@@ -113,7 +112,8 @@ def _ranked(encoder: Encoder, features: Features, factors: Factors, plays: Plays
     hidden = counts[:, columns].tocsr()
     if not hidden.nnz:
         return "nobody in the plays has played the songs kept aside"
-    users = fold_in_users(_without(counts, columns), factors.songs.vectors, _wmf(factors.users.settings))
+    seen, settings = _without(counts, columns), fold_in_settings(factors)
+    users = np.hstack([fold_in_users(seen, factors.songs.vectors[:, block], settings) for block in blocks(factors)])
     predicted = predict_songs(encoder, features, aside)
     return trust_of(System("encoder", users, predicted.vectors, lineage=predicted.lineage), hidden)
 
@@ -125,7 +125,3 @@ def _without(counts: sparse.csr_array, columns: np.ndarray) -> sparse.csr_array:
     others = sparse.csr_array(counts.multiply(kept[None, :]))
     others.eliminate_zeros()
     return others
-
-
-def _wmf(settings: Mapping[str, Any]) -> WmfSettings:
-    return WmfSettings(**{name: settings[name] for name in ("alpha", "epsilon", "regularization")})
